@@ -1,11 +1,47 @@
-//! The words of Tollgate as types. Pure: no I/O, no clock, no async, no wasm.
+//! The words of Tollgate as types: dispatch, verdict, decision, permit, money, tiers, and the rules that turn
+//! verdicts into a decision. Pure: no I/O, no clock, no async, no wasm.
+//!
+//! | to know | open |
+//! |---|---|
+//! | what a decision may use | [`Dispatch`] |
+//! | how verdicts become a decision | [`Ruling`] |
+//! | what counts as an attempt | [`History`] |
+//! | what an operator writes | [`Configuration`] |
 #![warn(missing_docs)]
 #![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "tests may panic"))]
 
+pub mod config;
+mod decision;
+mod dispatch;
+mod duration;
+mod history;
 mod money;
+mod ruling;
 mod scope;
+mod switch;
+mod symbol;
+mod tier;
 mod usage;
+mod verdict;
 
+pub use config::{Configuration, ConfigurationError};
+pub use decision::{
+    Decision, Outcome, PERMIT_LIFETIME_MS, Permit, PolicyIndex, Refusal, Source, Trail, TrailEntry,
+};
+pub use dispatch::{
+    Account, Attempts, Candidate, Dispatch, MAX_ACCOUNTS, MAX_CANDIDATES, Repetition, ScopePath, Spending,
+};
+pub use duration::{Milliseconds, MillisecondsError};
+pub use history::{CounterBy, CounterEvent, CounterRule, Failure, History, Report, Status};
 pub use money::{MoneyError, MoneyProblem, NANODOLLARS_PER_DOLLAR, Nanodollars};
+pub use ruling::Ruling;
 pub use scope::{Reference, Scope, ScopeKind, ScopeKindError};
+pub use switch::{MAX_SWITCHES, Selector, Switch, SwitchBoard, TooManySwitches};
+pub use symbol::{InternError, Symbol, Symbols};
+pub use tier::{Health, Hosting, PolicyKind, Priority, Tier, WordError};
 pub use usage::Usage;
+pub use verdict::{
+    BudgetVerdict, EvaluationFailure, KillSwitchVerdict, OnError, Reason, RetryCeilingVerdict, RoutingVerdict,
+    SwitchMode, Trip, TripSelector, Unit, Verdict,
+};

@@ -1,1 +1,7 @@
+//! What calls cost, what may be spent, and what was spent.
+//!
+//! Entry points: [`prices::PriceTable`] tells what a call costs.
+#![warn(missing_docs)]
+#![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
 
+pub mod prices;

@@ -1,0 +1,400 @@
+//! What an operator writes: one TOML document with a version. Unknown keys are mistakes, and every mistake
+//! names its line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::{Hosting, Milliseconds, Nanodollars, OnError, ScopeKind, Tier};
+
+/// The version of the configuration's form that this build reads.
+pub const CONFIGURATION_VERSION: u32 = 1;
+
+/// A whole configuration.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// [`CONFIGURATION_VERSION`].
+    pub version: u32,
+    /// How attempts are counted.
+    #[serde(default)]
+    pub attempts: AttemptRules,
+    /// What a plugin may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The models there are.
+    #[serde(default, rename = "model")]
+    pub models: Vec<ModelConfiguration>,
+    /// What serves them.
+    #[serde(default, rename = "backend")]
+    pub backends: Vec<BackendConfiguration>,
+    /// Task types that wildcards can match, beside those that policies name.
+    #[serde(default)]
+    pub task_types: Vec<String>,
+    /// Stages, likewise.
+    #[serde(default)]
+    pub stages: Vec<String>,
+    /// The chain.
+    #[serde(default, rename = "policy")]
+    pub policies: Vec<PolicyConfiguration>,
+    /// What scopes may spend.
+    #[serde(default, rename = "budget")]
+    pub budgets: Vec<BudgetConfiguration>,
+}
+
+/// How attempts are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AttemptRules {
+    /// A pause this long after a failure ends a streak: what failed before it says little about what comes
+    /// after. 30 minutes, the idle gap that also ends an unnamed session.
+    pub idle: Milliseconds,
+    /// A failure in less than this is a fast one: nothing was worked on. 10 seconds, below what any model call
+    /// that does work takes in an agent's session.
+    pub fast: Milliseconds,
+}
+
+impl Default for AttemptRules {
+    fn default() -> Self {
+        Self { idle: Milliseconds::new(30 * 60 * 1_000), fast: Milliseconds::new(10_000) }
+    }
+}
+
+/// What one evaluation of a plugin may use; what exceeds it is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Fuel: about one for each wasm instruction. Ten million is ten thousand times what a shipped policy uses.
+    pub fuel: u64,
+    /// Fuel for `describe` and `configure`, which parse and build tables.
+    pub configure_fuel: u64,
+    /// Wall clock. 50 milliseconds, since fuel stops a guest long before.
+    pub deadline: Milliseconds,
+    /// Linear memory in bytes. 16 MiB.
+    pub memory_bytes: usize,
+    /// Elements of all its tables.
+    pub table_elements: usize,
+    /// The guest's stack in bytes. 512 KiB.
+    pub stack_bytes: usize,
+    /// The longest string or list, in bytes, that a plugin may return.
+    pub result_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fuel: 10_000_000,
+            configure_fuel: 1_000_000_000,
+            deadline: Milliseconds::new(50),
+            memory_bytes: 16 << 20,
+            table_elements: 10_000,
+            stack_bytes: 512 << 10,
+            result_bytes: 1 << 20,
+        }
+    }
+}
+
+/// A model and its tier.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfiguration {
+    /// As providers and price tables name it.
+    pub name: String,
+    /// The class of capability it belongs to.
+    pub tier: Tier,
+}
+
+/// A backend and the models it serves.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendConfiguration {
+    /// Unique.
+    pub name: String,
+    /// Names of models.
+    pub models: Vec<String>,
+    /// Where it runs.
+    #[serde(default = "remote")]
+    pub hosting: Hosting,
+    /// How many dispatches it takes at once; nothing for no bound.
+    pub slots: Option<u32>,
+}
+
+const fn remote() -> Hosting {
+    Hosting::Remote
+}
+
+/// A plugin plus its configuration.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyConfiguration {
+    /// Unique; what records and messages call it.
+    pub name: String,
+    /// A file (`./policies/mine.wasm`, taken from the configuration's folder), or the name of a plugin in the plugin
+    /// folder (`kill-switch`). The policy's own name where nothing is said.
+    pub component: Option<String>,
+    /// `sha256:…` of the file; another file is refused.
+    pub digest: Option<String>,
+    /// What it means when the policy cannot be evaluated.
+    #[serde(default)]
+    pub on_error: OnError,
+    /// Whether its verdicts count.
+    #[serde(default)]
+    pub mode: PolicyMode,
+    /// Whether instances are reused.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// Handed to the plugin as JSON, after its schema has been checked.
+    #[serde(default)]
+    pub config: toml::Table,
+}
+
+impl PolicyConfiguration {
+    /// Where the component is.
+    #[must_use]
+    pub fn component(&self) -> &str {
+        self.component.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// Whether a policy's verdicts count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyMode {
+    /// They do.
+    #[default]
+    Enforce,
+    /// They are recorded and change nothing.
+    Shadow,
+}
+
+/// Whether a policy's instances are reused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// Kept for each thread, and used again.
+    #[default]
+    Pooled,
+    /// A new one for every evaluation, for plugins that are not trusted; some 25 µs each.
+    Fresh,
+}
+
+/// What a scope may spend.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetConfiguration {
+    /// What kind of scope; each of its scopes has an account of its own.
+    pub scope: ScopeKind,
+    /// Only this scope, where it is named.
+    pub name: Option<String>,
+    /// What a window allows.
+    pub limit: Nanodollars,
+    /// The ceiling; 110 % of the limit where nothing is said.
+    pub hard: Option<Nanodollars>,
+    /// How long the limit lasts.
+    #[serde(default)]
+    pub window: Window,
+    /// Who answers for it.
+    pub owner: Option<String>,
+}
+
+impl BudgetConfiguration {
+    /// The hard ceiling: as configured, or 110 % of the limit.
+    #[must_use]
+    pub fn hard(&self) -> Nanodollars {
+        self.hard.unwrap_or_else(|| {
+            let limit = u128::from(self.limit.as_u64());
+            let hard = limit.saturating_mul(110).checked_div(100).and_then(|hard| u64::try_from(hard).ok());
+            hard.map_or(Nanodollars::MAX, Nanodollars::new)
+        })
+    }
+}
+
+/// How long a limit lasts. Hours and days are those of UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Window {
+    /// As long as the scope: it never starts anew.
+    #[default]
+    Total,
+    /// An hour.
+    Hour,
+    /// A day.
+    Day,
+}
+
+impl Window {
+    /// When the window that `now_ms` lies in ends, in milliseconds since the Unix epoch; `u64::MAX` for one that does not.
+    #[must_use]
+    pub const fn end_ms(self, now_ms: u64) -> u64 {
+        let length = match self {
+            Self::Total => return u64::MAX,
+            Self::Hour => 3_600_000,
+            Self::Day => 86_400_000,
+        };
+        match now_ms.checked_next_multiple_of(length) {
+            Some(end) if end == now_ms => end.saturating_add(length),
+            Some(end) => end,
+            None => u64::MAX,
+        }
+    }
+}
+
+/// Why a configuration was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigurationError {
+    /// It is not TOML, has an unknown key, a missing key, or a value of the wrong form.
+    #[error("{message}")]
+    Form {
+        /// Which line and column, what is wrong, with the line itself.
+        message: String,
+    },
+    /// Written for another version of Tollgate.
+    #[error("`version = {found}`: this build reads version {CONFIGURATION_VERSION}")]
+    Version {
+        /// What it says.
+        found: u32,
+    },
+    /// Two of the same name.
+    #[error("two {what} are called `{name}`: give one of them another name")]
+    Duplicate {
+        /// Two of what.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A backend serves a model that is not there.
+    #[error("backend `{backend}` serves `{model}`, which no [[model]] names: add one with its tier")]
+    UnknownModel {
+        /// Which backend.
+        backend: String,
+        /// Which model.
+        model: String,
+    },
+    /// A ceiling below the limit can never be reached by going over the limit.
+    #[error("the budget of {limit} for {scope} has a lower `hard` ceiling of {hard}: raise `hard` or drop it")]
+    HardBelowLimit {
+        /// Which scope.
+        scope: ScopeKind,
+        /// The limit.
+        limit: Nanodollars,
+        /// The ceiling.
+        hard: Nanodollars,
+    },
+}
+
+impl Configuration {
+    /// Reads and checks a document.
+    ///
+    /// # Errors
+    /// The first mistake, with its line where it is one of form.
+    pub fn parse(text: &str) -> Result<Self, ConfigurationError> {
+        let configuration: Self = toml::from_str(text)
+            .map_err(|error| ConfigurationError::Form { message: error.to_string().trim_end().to_owned() })?;
+        configuration.check()?;
+        Ok(configuration)
+    }
+
+    fn check(&self) -> Result<(), ConfigurationError> {
+        if self.version != CONFIGURATION_VERSION {
+            return Err(ConfigurationError::Version { found: self.version });
+        }
+        unique("models", self.models.iter().map(|model| &model.name))?;
+        unique("backends", self.backends.iter().map(|backend| &backend.name))?;
+        unique("policies", self.policies.iter().map(|policy| &policy.name))?;
+        let tiers = self.tiers();
+        for backend in &self.backends {
+            for model in &backend.models {
+                if !tiers.contains_key(model.as_str()) {
+                    let (backend, model) = (backend.name.clone(), model.clone());
+                    return Err(ConfigurationError::UnknownModel { backend, model });
+                }
+            }
+        }
+        for budget in &self.budgets {
+            if budget.hard() < budget.limit {
+                let (scope, limit, hard) = (budget.scope, budget.limit, budget.hard());
+                return Err(ConfigurationError::HardBelowLimit { scope, limit, hard });
+            }
+        }
+        Ok(())
+    }
+
+    /// Each model's tier.
+    #[must_use]
+    pub fn tiers(&self) -> BTreeMap<&str, Tier> {
+        self.models.iter().map(|model| (model.name.as_str(), model.tier)).collect()
+    }
+}
+
+fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), ConfigurationError> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(ConfigurationError::Duplicate { what, name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+        version = 1
+        task_types = ["refactoring"]
+        [[model]]
+        name = "claude-opus-4-6"
+        tier = "premium"
+        [[backend]]
+        name = "anthropic"
+        models = ["claude-opus-4-6"]
+        [[policy]]
+        name = "kill-switch"
+        [[budget]]
+        scope = "run"
+        limit = "10.00 USD"
+    "#;
+
+    #[test]
+    fn a_small_configuration_gets_its_defaults() -> Result<(), ConfigurationError> {
+        let configuration = Configuration::parse(SMALL)?;
+        assert_eq!(configuration.attempts, AttemptRules::default());
+        assert_eq!(configuration.policies[0].component(), "kill-switch");
+        assert_eq!(configuration.policies[0].on_error, OnError::Refuse);
+        assert_eq!(configuration.budgets[0].hard(), Nanodollars::new(11_000_000_000));
+        Ok(())
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        for (from, to, says) in [
+            ("version = 1", "version = 2", "this build reads version 1"),
+            ("tier = \"premium\"", "tier = \"best\"", "unknown variant `best`"),
+            ("scope = \"run\"", "scope = \"run\"\ncolour = 1", "unknown field `colour`"),
+            ("models = [\"claude-opus-4-6\"]", "models = [\"gpt-9\"]", "backend `anthropic` serves `gpt-9`"),
+            ("\"10.00 USD\"", "\"10 dollars\"", "`10 dollars` is not an amount of money"),
+            ("\"10.00 USD\"", "\"10.00 USD\"\nhard = \"9.00 USD\"", "lower `hard` ceiling of 9.00 USD"),
+            ("[[policy]]", "[[policy]]\nname = \"kill-switch\"\n[[policy]]", "two policies are called `kill-switch`"),
+        ] {
+            let text = SMALL.replace(from, to);
+            let message = Configuration::parse(&text).map_err(|error| error.to_string());
+            assert!(message.as_ref().is_err_and(|message| message.contains(says)), "{to}: {message:?}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_of_form_names_its_line() {
+        let text = SMALL.replace("tier = \"premium\"", "tier = 3");
+        assert!(Configuration::parse(&text).is_err_and(|error| error.to_string().contains("line 6")));
+    }
+
+    #[test]
+    fn windows_end_on_the_hour_and_the_day() {
+        assert_eq!(Window::Hour.end_ms(0), 3_600_000);
+        assert_eq!(Window::Hour.end_ms(3_599_999), 3_600_000);
+        assert_eq!(Window::Hour.end_ms(3_600_000), 7_200_000);
+        assert_eq!(Window::Day.end_ms(1), 86_400_000);
+        assert_eq!(Window::Total.end_ms(1), u64::MAX);
+    }
+}

@@ -1,0 +1,141 @@
+//! What scopes have spent: in the windows of their budgets, and in the last minutes.
+
+use super::bounded::Bounded;
+use crate::config::{BudgetConfiguration, Window};
+use crate::{Account, Nanodollars, Reference, ScopeKind, ScopePath, Spending, Symbol, Symbols};
+
+/// The most accounts; the ones untouched for longest are forgotten first.
+const ACCOUNTS: usize = 1_000_000;
+
+/// The accounts of the configured budgets.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    rules: Vec<Rule>,
+    /// By budget, scope and end of the window.
+    spent: Bounded<(usize, Reference, u64), Nanodollars>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    scope: ScopeKind,
+    only: Option<Reference>,
+    limit: Nanodollars,
+    hard: Nanodollars,
+    window: Window,
+    owner: Symbol,
+}
+
+impl Accounts {
+    pub(super) fn new(budgets: &[BudgetConfiguration], symbols: &Symbols) -> Self {
+        let rules = budgets
+            .iter()
+            .map(|budget| Rule {
+                scope: budget.scope,
+                only: budget.name.as_deref().map(Reference::of),
+                limit: budget.limit,
+                hard: budget.hard(),
+                window: budget.window,
+                owner: budget.owner.as_deref().map_or(Symbol::UNKNOWN, |owner| symbols.lookup(owner)),
+            })
+            .collect();
+        Self { rules, spent: Bounded::new(ACCOUNTS) }
+    }
+
+    fn of<'a>(&'a self, scopes: &'a ScopePath, now_ms: u64) -> impl Iterator<Item = (&'a Rule, (usize, Reference, u64))> {
+        self.rules.iter().enumerate().filter_map(move |(index, rule)| {
+            let reference = scopes.of(rule.scope).filter(|scope| rule.only.is_none_or(|only| only == *scope))?;
+            Some((rule, (index, reference, rule.window.end_ms(now_ms))))
+        })
+    }
+
+    pub(super) fn read(&self, scopes: &ScopePath, now_ms: u64, into: &mut Vec<Account>) {
+        into.extend(self.of(scopes, now_ms).map(|(rule, key)| Account {
+            kind: rule.scope,
+            owner: rule.owner,
+            spent: self.spent.get(&key).copied().unwrap_or_default(),
+            reserved: Nanodollars::ZERO,
+            limit: rule.limit,
+            hard: rule.hard,
+            window_end_ms: key.2,
+        }));
+    }
+
+    pub(super) fn spend(&mut self, scopes: &ScopePath, now_ms: u64, cost: Nanodollars) {
+        let keys: Vec<_> = self.of(scopes, now_ms).map(|(_, key)| key).collect();
+        for key in keys {
+            let spent = self.spent.entry(key, now_ms);
+            *spent = spent.saturating_add(cost);
+        }
+    }
+}
+
+/// How far back a rate looks, in minutes: long enough that one dear call is not a trend.
+const RATE_MINUTES: usize = 5;
+const MINUTE_MS: u64 = 60_000;
+
+/// What each scope spent in the last minutes, and each run in all.
+#[derive(Debug)]
+pub(super) struct Rates {
+    scopes: Bounded<(ScopeKind, Reference), Rate>,
+}
+
+#[derive(Debug, Default)]
+struct Rate {
+    total: Nanodollars,
+    /// Spend in the minute whose number is beside it, at that number modulo the length.
+    minutes: [(u64, Nanodollars); RATE_MINUTES],
+}
+
+impl Rate {
+    fn per_minute(&self, now_ms: u64) -> Nanodollars {
+        let minute = now_ms.checked_div(MINUTE_MS).unwrap_or(0);
+        let recent = self
+            .minutes
+            .iter()
+            .filter(|(number, _)| minute.saturating_sub(*number) < RATE_MINUTES as u64)
+            .fold(0_u64, |sum, (_, spent)| sum.saturating_add(spent.as_u64()));
+        Nanodollars::new(recent.checked_div(RATE_MINUTES as u64).unwrap_or(0))
+    }
+
+    fn spend(&mut self, now_ms: u64, cost: Nanodollars) {
+        self.total = self.total.saturating_add(cost);
+        let minute = now_ms.checked_div(MINUTE_MS).unwrap_or(0);
+        let place = usize::try_from(minute).ok().and_then(|minute| minute.checked_rem(RATE_MINUTES)).unwrap_or(0);
+        if let Some((number, spent)) = self.minutes.get_mut(place) {
+            if *number != minute {
+                (*number, *spent) = (minute, Nanodollars::ZERO);
+            }
+            *spent = spent.saturating_add(cost);
+        }
+    }
+}
+
+impl Rates {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { scopes: Bounded::new(capacity) }
+    }
+
+    /// What the run cost and how fast it and the fastest other scope spend, over the last five minutes.
+    pub(super) fn read(&self, scopes: &ScopePath, now_ms: u64) -> Spending {
+        let mut spending = Spending::default();
+        for kind in ScopeKind::ALL {
+            let rate = scopes.of(kind).and_then(|reference| self.scopes.get(&(kind, reference)));
+            let Some(rate) = rate else { continue };
+            let per_minute = rate.per_minute(now_ms);
+            if kind == ScopeKind::Run {
+                (spending.run_cost, spending.run_per_minute) = (rate.total, per_minute);
+            } else if per_minute > spending.scope_per_minute {
+                (spending.scope_per_minute, spending.fastest_scope) = (per_minute, kind);
+            }
+        }
+        spending
+    }
+
+    pub(super) fn spend(&mut self, scopes: &ScopePath, now_ms: u64, cost: Nanodollars) {
+        for kind in ScopeKind::ALL {
+            if let Some(reference) = scopes.of(kind) {
+                self.scopes.entry((kind, reference), now_ms).spend(now_ms, cost);
+            }
+        }
+    }
+}
