@@ -4,10 +4,17 @@
     reason = "a task's result is what it prints; only the host's libraries must stay silent"
 )]
 
+mod build;
 mod components;
+mod demo;
+mod deps;
+mod external;
 mod process;
 mod stage;
+mod test;
+mod tidy;
 mod toolchain;
+mod tracks;
 mod workspace;
 
 use std::path::PathBuf;
@@ -27,6 +34,29 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Build target/release/tollgate and the shipped policies beside it, in target/release/plugins/
+    Build,
+    /// Build, then replay a generated trace through the shipped policies; needs no file from outside the project
+    Demo {
+        /// Passed on to `tollgate demo`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Build everything, then run every test that needs nothing but cargo
+    Test {
+        /// Run the suites of tests/external/ instead, which install the software they need from outside Rust
+        #[arg(long)]
+        external: bool,
+    },
+    /// Check what no compiler does: machine paths, long files, stubs, links, frozen tracks
+    Tidy,
+    /// Check that no part of the project depends on one it must not know
+    Deps,
+    /// Release the contract in wit/ as a track, which never changes afterwards
+    FreezeTrack {
+        /// Two numbers, such as 0.1
+        track: String,
+    },
     /// Build the shipped policies and the hostile test guests into components
     ///
     /// Policies go to target/release/plugins/, test guests to target/guests/.
@@ -54,6 +84,13 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<ExitCode> {
     let project = Project::find()?;
     match task {
+        Task::Build => build::build(&project)?,
+        Task::Demo { arguments } => return demo::demo(&project, &arguments),
+        Task::Test { external: false } => test::test(&project)?,
+        Task::Test { external: true } => external::test_external(&project)?,
+        Task::Tidy => tidy::check(&project)?,
+        Task::Deps => deps::check(&project)?,
+        Task::FreezeTrack { track } => tracks::freeze(&project.root, &track)?,
         Task::Guests => components::build_guests(&project)?,
         Task::Plugin { folder, out } => components::build_one(&project, &folder, out)?,
     }

@@ -45,6 +45,11 @@ impl Project {
         self.target.join("guests")
     }
 
+    /// Native builds of the plugins workspace, for its tests: apart from its guests and from the host.
+    pub(crate) fn plugins_native_target(&self) -> PathBuf {
+        self.target.join("plugins-native")
+    }
+
     pub(crate) fn tollgate(&self) -> PathBuf {
         self.target
             .join("release")
