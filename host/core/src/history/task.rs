@@ -75,10 +75,9 @@ impl TaskHistory {
         self.failed = self.failed.saturating_add(1);
         self.failed_tier = self.failed_tier.max(report.tier);
         let fast = report.ended_ms.saturating_sub(report.started_ms) < rules.fast.as_u64();
-        let going_on = self
-            .streak
-            .take()
-            .filter(|streak| report.started_ms.saturating_sub(streak.ended_ms) <= rules.idle.as_u64());
+        let going_on = self.streak.take().filter(|streak| {
+            report.started_ms.saturating_sub(streak.ended_ms) <= rules.idle.as_u64()
+        });
         self.streak = Some(match going_on {
             Some(streak) => streak.and(report, fast),
             None => Streak::begin(report, fast),
@@ -87,7 +86,9 @@ impl TaskHistory {
 
     /// The same proposal again is a loop only while it makes no progress.
     fn record_proposal(&mut self, report: &Report) {
-        let Some(proposal) = report.proposal else { return };
+        let Some(proposal) = report.proposal else {
+            return;
+        };
         let unproductive = report.productive == Some(false) || report.status != Status::Succeeded;
         self.proposal = match self.proposal {
             _ if !unproductive => None,
@@ -115,7 +116,9 @@ impl Streak {
         let repetition = self.repetition_with(report);
         self.repetitions = match repetition {
             Repetition::None => 1,
-            same if same == self.repetition || self.repetition == Repetition::None => self.repetitions.saturating_add(1),
+            same if same == self.repetition || self.repetition == Repetition::None => {
+                self.repetitions.saturating_add(1)
+            }
             _ => 2,
         };
         self.repetition = repetition;

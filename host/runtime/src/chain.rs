@@ -1,0 +1,101 @@
+//! One thread's instances of a generation's policies, and the asking of one of them.
+
+use quanta::Clock;
+use tollgate_core::config::{Isolation, PolicyMode};
+use tollgate_core::{EvaluationFailure, PolicyIndex, PolicyKind, Ruling, TrailEntry, Verdict};
+
+use crate::convert::Moment;
+use crate::instance::{Evaluated, Instance};
+use crate::policy::Policy;
+
+/// An instance of each policy, made when it is first needed and again when it was poisoned or has retired.
+pub(crate) struct Chain {
+    instances: Vec<Option<Instance>>,
+}
+
+impl Chain {
+    pub(crate) fn new(policies: usize) -> Self {
+        Self {
+            instances: (0..policies).map(|_| None).collect(),
+        }
+    }
+
+    /// Asks one policy as one kind. Whatever it does, an entry comes back.
+    pub(crate) fn ask(
+        &mut self,
+        policy: &Policy,
+        index: PolicyIndex,
+        kind: PolicyKind,
+        ruling: &Ruling<'_>,
+        moment: Moment,
+        clock: &Clock,
+    ) -> TrailEntry {
+        let started = clock.raw();
+        let (verdict, fuel) = match policy.isolation {
+            Isolation::Pooled => self.ask_pooled(policy, index, kind, ruling, moment),
+            Isolation::Fresh => match policy.instantiate() {
+                Ok(mut instance) => evaluate(&mut instance, kind, ruling, moment),
+                Err(_) => (Err(EvaluationFailure::NoInstance), 0),
+            },
+        };
+        let nanoseconds =
+            u32::try_from(clock.delta_as_nanos(started, clock.raw())).unwrap_or(u32::MAX);
+        let verdict = verdict.unwrap_or_else(|failure| Verdict::Failed(failure, policy.on_error));
+        TrailEntry {
+            policy: index,
+            kind,
+            verdict,
+            shadow: policy.mode == PolicyMode::Shadow,
+            fuel,
+            nanoseconds,
+        }
+    }
+
+    fn ask_pooled(
+        &mut self,
+        policy: &Policy,
+        index: PolicyIndex,
+        kind: PolicyKind,
+        ruling: &Ruling<'_>,
+        moment: Moment,
+    ) -> (Result<Verdict, EvaluationFailure>, u64) {
+        let Some(place) = self.instances.get_mut(usize::from(index.0)) else {
+            return (Err(EvaluationFailure::NoInstance), 0);
+        };
+        if place.as_ref().is_none_or(|instance| !instance.is_usable()) {
+            *place = None;
+            *place = policy.instantiate().ok();
+        }
+        let Some(instance) = place else {
+            return (Err(EvaluationFailure::NoInstance), 0);
+        };
+        let answer = evaluate(instance, kind, ruling, moment);
+        if answer.0.is_err() {
+            *place = None;
+        }
+        answer
+    }
+}
+
+/// One evaluation, as one kind.
+pub(crate) fn evaluate(
+    instance: &mut Instance,
+    kind: PolicyKind,
+    ruling: &Ruling<'_>,
+    moment: Moment,
+) -> (Result<Verdict, EvaluationFailure>, u64) {
+    fn verdict<V>(
+        evaluated: Evaluated<V>,
+        name: fn(V) -> Verdict,
+    ) -> (Result<Verdict, EvaluationFailure>, u64) {
+        (evaluated.result.map(name), evaluated.fuel)
+    }
+    match kind {
+        PolicyKind::KillSwitch => {
+            verdict(instance.kill_switch(ruling, moment), Verdict::KillSwitch)
+        }
+        PolicyKind::RetryCeiling => verdict(instance.retry_ceiling(ruling), Verdict::RetryCeiling),
+        PolicyKind::Routing => verdict(instance.routing(ruling), Verdict::Routing),
+        PolicyKind::Budget => verdict(instance.budget(ruling), Verdict::Budget),
+    }
+}

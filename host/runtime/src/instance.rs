@@ -1,0 +1,229 @@
+//! One configured instance of one plugin, in a store of its own, and one evaluation of it within its limits.
+
+use std::sync::Arc;
+
+use tollgate_core::{
+    BudgetVerdict, EvaluationFailure, KillSwitchVerdict, RetryCeilingVerdict, RoutingVerdict,
+    Ruling, Symbol,
+};
+use wasmtime::component::Instance as WasmInstance;
+use wasmtime::{Store, Trap};
+
+use crate::bindings::{plugin, types};
+use crate::component::{Component, Exports};
+use crate::convert::{self, Moment};
+use crate::state::{Misuse, State};
+
+/// After this many evaluations an instance is replaced: whatever a guest keeps to itself does not last.
+const RETIRE_AFTER: u32 = 100_000;
+
+/// A configured instance. One that failed is poisoned and has to be dropped.
+pub(crate) struct Instance {
+    store: Store<State>,
+    exports: Exports,
+    /// Kept between calls so that their memory is.
+    candidates: Vec<types::Candidate>,
+    scopes: Vec<types::ScopeState>,
+    fuel_limit: u64,
+    deadline_ticks: u64,
+    reads_lazy_facts: bool,
+    calls: u32,
+    poisoned: bool,
+}
+
+/// Why there is no instance.
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    /// It could not be instantiated within the limits.
+    #[error("it cannot be instantiated: {0}")]
+    Instantiate(String),
+    /// `describe` failed.
+    #[error("`describe` failed: {0}")]
+    Describe(String),
+    /// `configure` failed.
+    #[error("`configure` failed: {0}")]
+    Configure(String),
+    /// The plugin refuses its configuration.
+    #[error("it refuses its configuration: {0}")]
+    Refused(String),
+}
+
+/// One evaluation's result and what it cost.
+pub(crate) struct Evaluated<V> {
+    pub(crate) result: Result<V, EvaluationFailure>,
+    pub(crate) fuel: u64,
+}
+
+impl Instance {
+    /// Instantiates a component, without describing or configuring it.
+    pub(crate) fn start(component: &Component) -> Result<Self, InstanceError> {
+        let engine = component.engine();
+        let mut store = component.store();
+        let start = |store: &mut Store<State>| -> wasmtime::Result<(WasmInstance, Exports)> {
+            store.set_fuel(engine.limits().configure_fuel)?;
+            store.set_epoch_deadline(engine.configure_deadline_ticks());
+            let instance = component.instance_pre().instantiate(&mut *store)?;
+            let exports = component.load_exports(store, &instance)?;
+            Ok((instance, exports))
+        };
+        let (_, exports) =
+            start(&mut store).map_err(|error| InstanceError::Instantiate(tell(&error)))?;
+        Ok(Self {
+            store,
+            exports,
+            candidates: Vec::new(),
+            scopes: Vec::new(),
+            fuel_limit: engine.limits().fuel,
+            deadline_ticks: engine.deadline_ticks(),
+            reads_lazy_facts: component.reads_lazy_facts(),
+            calls: 0,
+            poisoned: false,
+        })
+    }
+
+    /// Asks the plugin what it is.
+    pub(crate) fn describe(&mut self) -> Result<plugin::Description, InstanceError> {
+        let exports = &self.exports;
+        exports
+            .plugin
+            .call_describe(&mut self.store)
+            .map_err(|error| InstanceError::Describe(tell(&error)))
+    }
+
+    /// Hands it its configuration. From here on it can be evaluated, and names can no longer be interned.
+    pub(crate) fn configure(
+        &mut self,
+        json: &str,
+        declared_tags: Arc<[Symbol]>,
+    ) -> Result<(), InstanceError> {
+        let answer = self.exports.plugin.call_configure(&mut self.store, json);
+        answer
+            .map_err(|error| InstanceError::Configure(tell(&error)))?
+            .map_err(InstanceError::Refused)?;
+        self.store.data_mut().begin_evaluating(declared_tags);
+        Ok(())
+    }
+
+    /// Whether it can be asked again.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.poisoned && self.calls < RETIRE_AFTER
+    }
+
+    pub(crate) fn kill_switch(
+        &mut self,
+        ruling: &Ruling<'_>,
+        moment: Moment,
+    ) -> Evaluated<KillSwitchVerdict> {
+        let facts = convert::kill_switch_facts(ruling, moment);
+        self.evaluate(ruling, |instance| {
+            let Some(guest) = &instance.exports.kill_switch else {
+                return Err(missing());
+            };
+            guest
+                .call_evaluate(&mut instance.store, facts)
+                .map(convert::kill_switch_verdict)
+        })
+    }
+
+    pub(crate) fn retry_ceiling(&mut self, ruling: &Ruling<'_>) -> Evaluated<RetryCeilingVerdict> {
+        let facts = convert::retry_ceiling_facts(ruling.dispatch());
+        self.evaluate(ruling, |instance| {
+            let Some(guest) = &instance.exports.retry_ceiling else {
+                return Err(missing());
+            };
+            guest
+                .call_evaluate(&mut instance.store, facts)
+                .map(convert::retry_ceiling_verdict)
+        })
+    }
+
+    pub(crate) fn routing(&mut self, ruling: &Ruling<'_>) -> Evaluated<RoutingVerdict> {
+        let mut facts = convert::routing_facts(ruling, std::mem::take(&mut self.candidates));
+        let evaluated = self.evaluate(ruling, |instance| {
+            let Some(guest) = &instance.exports.routing else {
+                return Err(missing());
+            };
+            let verdict = guest.call_evaluate(&mut instance.store, &facts)?;
+            Ok(convert::routing_verdict(&verdict, ruling))
+        });
+        facts.candidates.clear();
+        self.candidates = facts.candidates;
+        evaluated
+    }
+
+    pub(crate) fn budget(&mut self, ruling: &Ruling<'_>) -> Evaluated<BudgetVerdict> {
+        let mut facts = convert::budget_facts(ruling, std::mem::take(&mut self.scopes));
+        let evaluated = self.evaluate(ruling, |instance| {
+            let Some(guest) = &instance.exports.budget else {
+                return Err(missing());
+            };
+            guest
+                .call_evaluate(&mut instance.store, &facts)
+                .map(convert::budget_verdict)
+        });
+        facts.scopes.clear();
+        self.scopes = facts.scopes;
+        evaluated
+    }
+
+    /// One call within its fuel and its deadline. Whatever goes wrong poisons the instance.
+    fn evaluate<V>(
+        &mut self,
+        ruling: &Ruling<'_>,
+        call: impl FnOnce(&mut Self) -> wasmtime::Result<V>,
+    ) -> Evaluated<V> {
+        self.calls = self.calls.saturating_add(1);
+        if self.reads_lazy_facts {
+            self.store.data_mut().attend(ruling.dispatch());
+        }
+        self.store.set_epoch_deadline(self.deadline_ticks);
+        let result = self
+            .store
+            .set_fuel(self.fuel_limit)
+            .and_then(|()| call(self))
+            .map_err(|error| {
+                self.poisoned = true;
+                classify(&error)
+            });
+        let left = self.store.get_fuel().unwrap_or(0);
+        Evaluated {
+            result,
+            fuel: self.fuel_limit.saturating_sub(left),
+        }
+    }
+}
+
+fn missing() -> wasmtime::Error {
+    wasmtime::Error::msg("asked as a kind that it does not export")
+}
+
+fn classify(error: &wasmtime::Error) -> EvaluationFailure {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => EvaluationFailure::OutOfFuel,
+        Some(Trap::Interrupt) => EvaluationFailure::DeadlineExceeded,
+        Some(_) => EvaluationFailure::Trapped,
+        None if error.is::<Misuse>() => EvaluationFailure::Trapped,
+        // Whatever else goes wrong in a call goes wrong in reading what the guest returned.
+        None => EvaluationFailure::InvalidResult,
+    }
+}
+
+/// One line of what went wrong, for an operator: the innermost cause, and what to do about a bound.
+pub(crate) fn tell(error: &wasmtime::Error) -> String {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => {
+            "it used up its fuel; is there an endless loop? (limits.configure_fuel)".to_owned()
+        }
+        Some(Trap::Interrupt) => "it ran past its deadline (limits.deadline)".to_owned(),
+        Some(Trap::StackOverflow) => "it overflowed its stack (limits.stack_bytes)".to_owned(),
+        Some(Trap::UnreachableCodeReached) => "it panicked".to_owned(),
+        Some(trap) => format!("it trapped: {trap}"),
+        None => error
+            .root_cause()
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or("unknown cause")
+            .to_owned(),
+    }
+}

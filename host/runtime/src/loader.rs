@@ -1,0 +1,80 @@
+//! What loading policies needs: the engine, the cache, the names, and where plugins are looked for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use quanta::Clock;
+use tollgate_core::{Catalogue, Symbols};
+
+use crate::cache::CompileCache;
+use crate::component::{Component, ComponentError};
+use crate::engine::Engine;
+use crate::policy::LoadError;
+
+pub(crate) struct Loader {
+    pub(crate) engine: Engine,
+    pub(crate) cache: CompileCache,
+    pub(crate) symbols: Arc<Symbols>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) clock: Clock,
+    /// Relative paths of the configuration start here.
+    pub(crate) base: PathBuf,
+    /// Plugins that are given by name are looked for here.
+    pub(crate) plugin_folders: Vec<PathBuf>,
+}
+
+impl Loader {
+    pub(crate) fn symbols(&self) -> &Symbols {
+        &self.symbols
+    }
+
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Component, ComponentError> {
+        Component::load(
+            &self.engine,
+            &self.cache,
+            bytes,
+            &self.symbols,
+            &self.catalogue,
+        )
+    }
+
+    /// A path (anything with a separator or a `.wasm` ending) is taken as one; a bare name is a plugin in one of the plugin folders.
+    pub(crate) fn find(&self, component: &str) -> Result<PathBuf, LoadError> {
+        let path = Path::new(component);
+        let is_wasm = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("wasm"));
+        if is_wasm || component.contains(['/', '\\']) {
+            return Ok(self.base.join(path));
+        }
+        let file = format!("{component}.wasm");
+        let places: Vec<_> = self
+            .plugin_folders
+            .iter()
+            .map(|folder| folder.join(&file))
+            .collect();
+        places
+            .iter()
+            .find(|place| place.is_file())
+            .cloned()
+            .ok_or_else(|| LoadError::NotFound {
+                name: component.to_owned(),
+                looked: match places.as_slice() {
+                    [] => "nowhere, since no plugin folder is known".to_owned(),
+                    places => places
+                        .iter()
+                        .map(|place| format!("`{}`", place.display()))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                },
+            })
+    }
+}
