@@ -152,6 +152,20 @@ pub struct PolicyConfiguration {
 }
 
 impl PolicyConfiguration {
+    /// A policy of that name from a file, with everything else as where nothing is said.
+    #[must_use]
+    pub fn of_file(name: impl Into<String>, file: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            component: Some(file.into()),
+            digest: None,
+            on_error: OnError::default(),
+            mode: PolicyMode::default(),
+            isolation: Isolation::default(),
+            config: toml::Table::new(),
+        }
+    }
+
     /// Where the component is.
     #[must_use]
     pub fn component(&self) -> &str {

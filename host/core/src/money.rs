@@ -101,6 +101,21 @@ impl Nanodollars {
         format!("{dollars}.{rest:09}")
     }
 
+    /// Reads a decimal number of dollars as [`Nanodollars::from_decimal`] does, and rounds what is finer than a nanodollar to the nearest,
+    /// halves up: for amounts that others computed in floating point.
+    ///
+    /// # Errors
+    /// When it is not a non-negative decimal number, or is too large.
+    pub fn from_decimal_rounded(text: &str) -> Result<Self, MoneyError> {
+        match decimal(text) {
+            Err(MoneyProblem::TooFine) => {
+                let error = |problem| MoneyError { text: text.to_owned(), problem };
+                rounded_decimal(text).map(Self).map_err(error)
+            }
+            read => read.map(Self).map_err(|problem| MoneyError { text: text.to_owned(), problem }),
+        }
+    }
+
     /// Reads a decimal number of dollars such as `0.0307`, `1e-06` or `12`, exactly; the way amounts stand in
     /// JSON documents of others.
     ///
@@ -177,6 +192,20 @@ impl FromStr for Nanodollars {
         }
         decimal(number).map(Self).map_err(error)
     }
+}
+
+/// Rounds a decimal number that has a part finer than a nanodollar, and so fewer than 20 digits above it.
+fn rounded_decimal(text: &str) -> Result<u64, MoneyProblem> {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let exponent: i64 = exponent.parse().map_err(|_| MoneyProblem::Number)?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let places = i64::try_from(whole.len()).unwrap_or(i64::MAX).saturating_add(exponent).saturating_add(9);
+    let Ok(places) = usize::try_from(places) else { return Ok(0) };
+    let kept = digits.get(..places.min(digits.len())).filter(|kept| !kept.is_empty()).unwrap_or("0");
+    let half_or_more = digits.as_bytes().get(places).is_some_and(|digit| *digit >= b'5');
+    let kept: u64 = kept.parse().map_err(|_| MoneyProblem::TooLarge)?;
+    kept.checked_add(u64::from(half_or_more)).ok_or(MoneyProblem::TooLarge)
 }
 
 /// Reads `digits[.digits][e[-]digits]` as a whole number of nanodollars.
@@ -322,6 +351,23 @@ mod tests {
         );
         assert!(Nanodollars::from_decimal("1e99999999999").is_err());
         assert!(Nanodollars::from_decimal("NaN").is_err());
+    }
+
+    #[test]
+    fn amounts_of_others_are_rounded_once() {
+        for (text, nanodollars) in [
+            ("0.41586499999999993", 415_865_000),
+            ("0.0000000005", 1),
+            ("0.00000000049999", 0),
+            ("5e-10", 1),
+            ("12.5e-11", 0),
+            ("1.9999999999", 2_000_000_000),
+            ("3", 3_000_000_000),
+        ] {
+            assert_eq!(Nanodollars::from_decimal_rounded(text), Ok(Nanodollars::new(nanodollars)), "{text}");
+        }
+        assert!(Nanodollars::from_decimal_rounded("-0.1").is_err());
+        assert!(Nanodollars::from_decimal_rounded("18446744073.7095516159").is_err());
     }
 
     #[test]
