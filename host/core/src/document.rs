@@ -82,8 +82,8 @@ pub struct CandidateDocument {
     #[serde(default)]
     pub warm: bool,
     pub free_slots: Option<u32>,
-    #[serde(default)]
-    pub estimated_cost: Nanodollars,
+    /// Nothing where nobody knows; the command line then asks its price table.
+    pub estimated_cost: Option<Nanodollars>,
 }
 
 const fn healthy() -> Health {
@@ -265,7 +265,7 @@ impl CandidateDocument {
             hosting: self.hosting,
             warm: self.warm,
             free_slots: self.free_slots.unwrap_or(u32::MAX),
-            estimated_cost: self.estimated_cost,
+            estimated_cost: self.estimated_cost.unwrap_or_default(),
         })
     }
 }

@@ -52,7 +52,10 @@ pub use document::{
     SpendingDocument,
 };
 pub use duration::{Milliseconds, MillisecondsError};
-pub use history::{CounterBy, CounterEvent, CounterRule, Failure, History, Report, Status};
+pub use history::{
+    CounterBy, CounterEvent, CounterRule, Failure, History, Report, Status, Threshold,
+    ThresholdReached,
+};
 pub use money::{MoneyError, MoneyProblem, NANODOLLARS_PER_DOLLAR, Nanodollars};
 pub use ruling::Ruling;
 pub use scope::{Reference, Scope, ScopeKind, ScopeKindError};

@@ -109,10 +109,16 @@ impl Nanodollars {
     pub fn from_decimal_rounded(text: &str) -> Result<Self, MoneyError> {
         match decimal(text) {
             Err(MoneyProblem::TooFine) => {
-                let error = |problem| MoneyError { text: text.to_owned(), problem };
+                let error = |problem| MoneyError {
+                    text: text.to_owned(),
+                    problem,
+                };
                 rounded_decimal(text).map(Self).map_err(error)
             }
-            read => read.map(Self).map_err(|problem| MoneyError { text: text.to_owned(), problem }),
+            read => read.map(Self).map_err(|problem| MoneyError {
+                text: text.to_owned(),
+                problem,
+            }),
         }
     }
 
@@ -200,12 +206,24 @@ fn rounded_decimal(text: &str) -> Result<u64, MoneyProblem> {
     let exponent: i64 = exponent.parse().map_err(|_| MoneyProblem::Number)?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{fraction}");
-    let places = i64::try_from(whole.len()).unwrap_or(i64::MAX).saturating_add(exponent).saturating_add(9);
-    let Ok(places) = usize::try_from(places) else { return Ok(0) };
-    let kept = digits.get(..places.min(digits.len())).filter(|kept| !kept.is_empty()).unwrap_or("0");
-    let half_or_more = digits.as_bytes().get(places).is_some_and(|digit| *digit >= b'5');
+    let places = i64::try_from(whole.len())
+        .unwrap_or(i64::MAX)
+        .saturating_add(exponent)
+        .saturating_add(9);
+    let Ok(places) = usize::try_from(places) else {
+        return Ok(0);
+    };
+    let kept = digits
+        .get(..places.min(digits.len()))
+        .filter(|kept| !kept.is_empty())
+        .unwrap_or("0");
+    let half_or_more = digits
+        .as_bytes()
+        .get(places)
+        .is_some_and(|digit| *digit >= b'5');
     let kept: u64 = kept.parse().map_err(|_| MoneyProblem::TooLarge)?;
-    kept.checked_add(u64::from(half_or_more)).ok_or(MoneyProblem::TooLarge)
+    kept.checked_add(u64::from(half_or_more))
+        .ok_or(MoneyProblem::TooLarge)
 }
 
 /// Reads `digits[.digits][e[-]digits]` as a whole number of nanodollars.
@@ -364,7 +382,11 @@ mod tests {
             ("1.9999999999", 2_000_000_000),
             ("3", 3_000_000_000),
         ] {
-            assert_eq!(Nanodollars::from_decimal_rounded(text), Ok(Nanodollars::new(nanodollars)), "{text}");
+            assert_eq!(
+                Nanodollars::from_decimal_rounded(text),
+                Ok(Nanodollars::new(nanodollars)),
+                "{text}"
+            );
         }
         assert!(Nanodollars::from_decimal_rounded("-0.1").is_err());
         assert!(Nanodollars::from_decimal_rounded("18446744073.7095516159").is_err());

@@ -18,6 +18,7 @@ use counter::Counters;
 pub use counter::{CounterBy, CounterEvent, CounterRule};
 use finished::FinishedRuns;
 use spend::{Accounts, Rates};
+pub use spend::{Threshold, ThresholdReached};
 use task::TaskHistory;
 
 /// The most tasks, runs or routes remembered; the ones untouched for longest are forgotten first.
@@ -141,9 +142,11 @@ impl History {
         self.find_route(dispatch);
     }
 
-    /// Takes in what became of a dispatch.
-    pub fn record(&mut self, report: &Report) {
-        self.accounts
+    /// Takes in what became of a dispatch, and tells which budgets reached a threshold by it: each of them once in
+    /// a window.
+    pub fn record(&mut self, report: &Report) -> Vec<ThresholdReached> {
+        let reached = self
+            .accounts
             .spend(&report.scopes, report.ended_ms, report.cost);
         self.rates
             .spend(&report.scopes, report.ended_ms, report.cost);
@@ -155,6 +158,7 @@ impl History {
         self.tasks
             .entry(report.task, report.ended_ms)
             .record(report, &self.rules);
+        reached
     }
 
     /// Counts a dispatch that was decided: `refused` where it did not go.

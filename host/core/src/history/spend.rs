@@ -12,8 +12,45 @@ const ACCOUNTS: usize = 1_000_000;
 pub(super) struct Accounts {
     rules: Vec<Rule>,
     /// By budget, scope and end of the window.
-    spent: Bounded<(usize, Reference, u64), Nanodollars>,
+    spent: Bounded<(usize, Reference, u64), Spent>,
 }
+
+#[derive(Debug, Default)]
+struct Spent {
+    amount: Nanodollars,
+    reached: Option<Threshold>,
+}
+
+/// A mark on the way to a budget's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Threshold {
+    /// 80 % of the limit.
+    Approaching,
+    /// The limit.
+    AtLimit,
+    /// The hard ceiling.
+    Over,
+}
+
+/// A budget reached a threshold, for the first time in its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThresholdReached {
+    /// Which.
+    pub threshold: Threshold,
+    /// Of what kind of scope.
+    pub kind: ScopeKind,
+    /// Which scope.
+    pub scope: Reference,
+    /// Who answers for it.
+    pub owner: Symbol,
+    /// What was spent.
+    pub spent: Nanodollars,
+    /// Of what.
+    pub limit: Nanodollars,
+}
+
+/// From here on a budget is approaching its limit.
+const APPROACHING_PERMILLE: u32 = 800;
 
 #[derive(Debug)]
 struct Rule {
@@ -64,22 +101,65 @@ impl Accounts {
     }
 
     pub(super) fn read(&self, scopes: &ScopePath, now_ms: u64, into: &mut Vec<Account>) {
-        into.extend(self.of(scopes, now_ms).map(|(rule, key)| Account {
-            kind: rule.scope,
-            owner: rule.owner,
-            spent: self.spent.get(&key).copied().unwrap_or_default(),
-            reserved: Nanodollars::ZERO,
-            limit: rule.limit,
-            hard: rule.hard,
-            window_end_ms: key.2,
+        into.extend(self.of(scopes, now_ms).map(|(rule, key)| {
+            Account {
+                kind: rule.scope,
+                owner: rule.owner,
+                spent: self
+                    .spent
+                    .get(&key)
+                    .map(|spent| spent.amount)
+                    .unwrap_or_default(),
+                reserved: Nanodollars::ZERO,
+                limit: rule.limit,
+                hard: rule.hard,
+                window_end_ms: key.2,
+            }
         }));
     }
 
-    pub(super) fn spend(&mut self, scopes: &ScopePath, now_ms: u64, cost: Nanodollars) {
+    /// Adds a cost to every account, and tells which thresholds were reached by it.
+    pub(super) fn spend(
+        &mut self,
+        scopes: &ScopePath,
+        now_ms: u64,
+        cost: Nanodollars,
+    ) -> Vec<ThresholdReached> {
         let keys: Vec<_> = self.of(scopes, now_ms).map(|(_, key)| key).collect();
+        let mut reached = Vec::new();
         for key in keys {
+            let Some(rule) = self.rules.get(key.0) else {
+                continue;
+            };
             let spent = self.spent.entry(key, now_ms);
-            *spent = spent.saturating_add(cost);
+            spent.amount = spent.amount.saturating_add(cost);
+            let threshold = rule.threshold(spent.amount);
+            if threshold > spent.reached {
+                spent.reached = threshold;
+                reached.extend(threshold.map(|threshold| ThresholdReached {
+                    threshold,
+                    kind: rule.scope,
+                    scope: key.1,
+                    owner: rule.owner,
+                    spent: spent.amount,
+                    limit: rule.limit,
+                }));
+            }
+        }
+        reached
+    }
+}
+
+impl Rule {
+    fn threshold(&self, spent: Nanodollars) -> Option<Threshold> {
+        if spent > self.hard {
+            Some(Threshold::Over)
+        } else if spent >= self.limit {
+            Some(Threshold::AtLimit)
+        } else if spent.permille_of(self.limit) >= APPROACHING_PERMILLE {
+            Some(Threshold::Approaching)
+        } else {
+            None
         }
     }
 }

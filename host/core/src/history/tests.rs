@@ -234,3 +234,41 @@ fn a_route_sticks_to_its_run_task_and_stage() {
     history.inform(&mut other);
     assert_eq!(other.sticky, None);
 }
+
+#[test]
+fn a_threshold_is_reached_once_in_a_window() -> Result<(), crate::ConfigurationError> {
+    let configuration = crate::Configuration::parse(
+        "version = 1\n[[budget]]\nscope = \"team\"\nlimit = \"1.00 USD\"\nwindow = \"hour\"\n",
+    )?;
+    let mut history = History::new(
+        AttemptRules::default(),
+        &configuration.budgets,
+        Vec::new(),
+        &Symbols::new(),
+    );
+    let mut scopes = ScopePath::default();
+    scopes.set(ScopeKind::Team, Reference::of("red"));
+    let mut spend = |minute, cost| {
+        let cost = Nanodollars::new(cost);
+        let reached = history.record(&Report {
+            scopes,
+            cost,
+            ..report(minute, 0, Status::Succeeded)
+        });
+        reached
+            .into_iter()
+            .map(|reached| reached.threshold)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(spend(0, 799_000_000), []);
+    assert_eq!(spend(1, 1_000_000), [Threshold::Approaching]);
+    assert_eq!(spend(2, 100_000_000), []);
+    assert_eq!(spend(3, 200_000_000), [Threshold::AtLimit]);
+    assert_eq!(spend(4, 1), [Threshold::Over]);
+    assert_eq!(
+        spend(60, 2_000_000_000),
+        [Threshold::Over],
+        "a new window, and all of it at once"
+    );
+    Ok(())
+}
