@@ -34,7 +34,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs quietly and returns what was printed; what went wrong is the last line of standard error.
+/// Runs quietly and returns what was printed; a failure carries the line in which the program says why.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
@@ -42,19 +42,21 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("could not start `{}`", shown(command)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let last = said
-            .lines()
-            .rfind(|line| !line.trim().is_empty())
-            .unwrap_or("nothing said");
-        bail!(
-            "`{}` failed with {}: {}",
-            shown(command),
-            output.status,
-            last.trim()
-        );
+        bail!("`{}` failed: {}", shown(command), reason(&said));
     }
     String::from_utf8(output.stdout)
         .with_context(|| format!("`{}` printed something that is not UTF-8", shown(command)))
+}
+
+/// The first line marked as an error, as cargo and apt mark theirs, or else the last one.
+fn reason(said: &str) -> &str {
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let marked = lines
+        .clone()
+        .find_map(|line| line.strip_prefix("error: ").or(line.strip_prefix("E: ")));
+    marked
+        .or_else(|| lines.next_back())
+        .unwrap_or("it did not say why")
 }
 
 /// The program's name and first arguments: enough to recognise a command whose paths would fill a screen.
@@ -75,4 +77,20 @@ fn shown(command: &Command) -> String {
         text.push_str(" …");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn reason_is_the_line_marked_as_an_error() {
+        assert_eq!(
+            reason("warning: old\nerror: no manifest\n\nCaused by:\n  x\n"),
+            "no manifest"
+        );
+        assert_eq!(reason("W: slow\nE: no site\nE: gave up\n"), "no site");
+        assert_eq!(reason("one\ntwo\n\n"), "two");
+        assert_eq!(reason(""), "it did not say why");
+    }
 }

@@ -3,8 +3,10 @@
 
 mod apt;
 mod cache;
+mod debian_compiler;
 mod debian_sources;
 mod rustup;
+mod standard_library;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -41,16 +43,24 @@ enum Way {
     Rustup,
     /// Debian's package of the sources of the very same release, built here.
     DebianSources,
+    /// A newer compiler of Debian's, for guests only.
+    DebianCompiler,
 }
 
 impl Way {
-    const ALL: [Self; 3] = [Self::Installed, Self::Rustup, Self::DebianSources];
+    const ALL: [Self; 4] = [
+        Self::Installed,
+        Self::Rustup,
+        Self::DebianSources,
+        Self::DebianCompiler,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Installed => "installed",
             Self::Rustup => "rustup",
             Self::DebianSources => "debian-sources",
+            Self::DebianCompiler => "debian-compiler",
         }
     }
 
@@ -63,6 +73,7 @@ impl Way {
         match self {
             Self::Installed | Self::Rustup => rustup::installed(rustc),
             Self::DebianSources => debian_sources::present(rustc, cache),
+            Self::DebianCompiler => debian_compiler::present(cache),
         }
     }
 
@@ -71,6 +82,7 @@ impl Way {
             Self::Installed => bail!("`{TARGET}` is not in the toolchain"),
             Self::Rustup => rustup::add_target(rustc),
             Self::DebianSources => debian_sources::make(rustc, cache),
+            Self::DebianCompiler => debian_compiler::make(rustc, cache),
         }
     }
 }
@@ -85,7 +97,7 @@ impl GuestToolchain {
             Some(found) => found,
             None => Self::make(&ways, &rustc, &cache)?,
         };
-        eprintln!("guest toolchain: {}", found.described);
+        say(&found.described);
         Ok(found)
     }
 
@@ -102,12 +114,12 @@ impl GuestToolchain {
         for way in ways {
             match way.make(rustc, cache) {
                 Ok(made) => return Ok(made),
-                Err(error) => eprintln!("guest toolchain: not by {}: {error:#}", way.name()),
+                Err(error) => say(&format!("not by `{}`: {error:#}", way.name())),
             }
         }
         bail!(
             "nothing here builds for {TARGET}: run `rustup target add {TARGET}`, or on Debian install \
-             `dpkg-dev`, `apt` and `debian-archive-keyring` and let this task reach the package site"
+             `apt`, `dpkg` and `debian-archive-keyring` and let this task reach the package site"
         )
     }
 
@@ -128,6 +140,10 @@ impl GuestToolchain {
     pub(crate) fn identity(&self) -> &str {
         &self.identity
     }
+}
+
+fn say(what: &str) {
+    eprintln!("guest toolchain: {what}");
 }
 
 /// Panic messages carry source paths: without this a component would differ from checkout to checkout.

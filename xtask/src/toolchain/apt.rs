@@ -10,29 +10,78 @@ use crate::process::{output, run};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// One package source, readable after an update of its own lists.
+/// A line of a source list.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) site: String,
+    pub(super) suite: String,
+}
+
+impl Source {
+    pub(super) fn is_security(&self) -> bool {
+        self.suite.ends_with("-security") || self.site.trim_end_matches('/').ends_with("-security")
+    }
+}
+
+/// What this machine's own sources say of Debian. A site named there is likely to be reachable; a fixed one may not be.
+pub(super) fn own_sources() -> Result<Vec<Source>> {
+    let text = output(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(ORIGIN)|$(RELEASE)|$(REPO_URI)",
+        "Created-By: Packages",
+    ]))?;
+    let mut sources: Vec<Source> = Vec::new();
+    for line in text.lines() {
+        let mut fields = line.split('|');
+        let (Some(origin), Some(suite), Some(site)) = (fields.next(), fields.next(), fields.next())
+        else {
+            bail!("apt-get indextargets printed `{line}`");
+        };
+        let source = Source {
+            site: site.to_owned(),
+            suite: suite.to_owned(),
+        };
+        // Where the system's lists were never fetched the origin is not known, and its placeholder stays.
+        let may_be_debian = matches!(origin, "Debian" | "" | "$(ORIGIN)");
+        if may_be_debian && !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    if sources.is_empty() {
+        bail!("apt names no Debian site");
+    }
+    Ok(sources)
+}
+
+/// Package lists of our own choice, freshly fetched.
 pub(super) struct Apt {
     folder: PathBuf,
     configuration: PathBuf,
 }
 
 impl Apt {
-    /// Fetches the lists of `suite` into `folder`.
-    pub(super) fn open(folder: &Path, suite: &Suite) -> Result<Self> {
+    /// Fetches the lists of `sources` into `folder`.
+    pub(super) fn open(folder: &Path, sources: &[Source]) -> Result<Self> {
         if !Path::new(KEYRING).is_file() {
             bail!("no Debian archive keyring (`{KEYRING}`)");
         }
         for part in ["state/lists/partial", "cache/archives/partial", "packages"] {
             std::fs::create_dir_all(folder.join(part))?;
         }
-        let sources = folder.join("sources.list");
-        let line = format!(
-            "deb [signed-by={KEYRING}] {} {} main\n",
-            suite.site, suite.name
-        );
-        std::fs::write(&sources, line)?;
+        let list = folder.join("sources.list");
+        let lines: String = sources
+            .iter()
+            .map(|source| {
+                format!(
+                    "deb [signed-by={KEYRING}] {} {} main\n",
+                    source.site, source.suite
+                )
+            })
+            .collect();
+        std::fs::write(&list, lines)?;
         let configuration = folder.join("apt.conf");
-        std::fs::write(&configuration, configuration_for(folder, &sources))?;
+        std::fs::write(&configuration, configuration_for(folder, &list))?;
         let apt = Self {
             folder: folder.to_path_buf(),
             configuration,
@@ -44,89 +93,67 @@ impl Apt {
         Ok(apt)
     }
 
-    /// The newest version of `package` that begins with `release`: a suite may hold several, and the
-    /// candidate apt would choose need not be the one.
-    pub(super) fn version(&self, package: &str, release: &str) -> Result<String> {
+    /// Newest first.
+    pub(super) fn versions(&self, package: &str) -> Result<Vec<String>> {
         let table = output(self.command("apt-cache").args(["madison", package]))?;
-        let versions: Vec<&str> = table
+        let versions: Vec<String> = table
             .lines()
-            .filter_map(|line| line.split('|').nth(1))
-            .map(str::trim)
+            .filter_map(|line| Some(line.split('|').nth(1)?.trim().to_owned()))
             .collect();
-        match versions
-            .iter()
-            .find(|version| is_version_of(version, release))
-        {
-            Some(version) => Ok((*version).to_owned()),
-            None if versions.is_empty() => bail!("no package `{package}`"),
-            None => bail!(
-                "`{package}` is there as {}, not as {release}",
-                versions.join(", ")
-            ),
+        if versions.is_empty() {
+            bail!("no package `{package}`");
         }
+        Ok(versions)
     }
 
-    /// The path of the downloaded package file.
-    pub(super) fn download(&self, package: &str, version: &str) -> Result<PathBuf> {
+    /// Everything that `package` needs, itself included.
+    pub(super) fn closure(&self, package: &str) -> Result<Vec<String>> {
+        let text = output(self.command("apt-cache").args([
+            "depends",
+            "--recurse",
+            "--no-recommends",
+            "--no-suggests",
+            "--no-conflicts",
+            "--no-breaks",
+            "--no-replaces",
+            "--no-enhances",
+            package,
+        ]))?;
+        let names = text
+            .lines()
+            .filter(|line| !line.starts_with([' ', '<', '|']));
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// The path of the package file; `package` is a name or `name=version`.
+    pub(super) fn download(&self, package: &str) -> Result<PathBuf> {
         let folder = self.folder.join("packages");
         run(self
             .command("apt-get")
             .current_dir(&folder)
-            .args(["--quiet", "download", &format!("{package}={version}")])
+            .args(["--quiet", "download", package])
             .stdout(Stdio::null()))?;
-        let prefix = format!("{package}_");
+        let name = package.split_once('=').map_or(package, |(name, _)| name);
+        let prefix = format!("{name}_");
         std::fs::read_dir(&folder)?
             .flatten()
             .map(|entry| entry.path())
             .find(|path| {
                 path.file_name()
-                    .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+                    .is_some_and(|file| file.to_string_lossy().starts_with(&prefix))
             })
             .with_context(|| format!("apt-get downloaded no `{package}`"))
     }
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command
-            .arg("--config-file")
-            .arg(&self.configuration)
-            .stdin(Stdio::null());
+        // Through the environment it would be read before the system's, which it has to overrule.
+        command.arg("--config-file").arg(&self.configuration);
         command
     }
 }
 
-/// Where packages come from: a site this machine already uses, with a suite of our choice.
-pub(super) struct Suite {
-    pub(super) site: String,
-    pub(super) name: &'static str,
-}
-
-/// The Debian sites this machine's own sources name. A mirror here is likely to be reachable; a fixed name may not be.
-pub(super) fn sites() -> Result<Vec<String>> {
-    let text = output(Command::new("apt-get").args([
-        "indextargets",
-        "--format",
-        "$(ORIGIN) $(REPO_URI)",
-        "Created-By: Packages",
-    ]))?;
-    let mut sites: Vec<String> = Vec::new();
-    for line in text.lines() {
-        // The origin is not known where the system's lists were never fetched.
-        let (origin, site) = line.split_once(' ').unwrap_or(("", line));
-        if (origin == "Debian" || origin.is_empty() || origin.starts_with('$'))
-            && !site.trim_end_matches('/').ends_with("-security")
-            && !sites.iter().any(|known| known == site)
-        {
-            sites.push(site.to_owned());
-        }
-    }
-    if sites.is_empty() {
-        bail!("apt names no Debian site");
-    }
-    Ok(sites)
-}
-
-/// Unpacks what lies under `part` of a package file.
+/// Unpacks what lies under `part` of a package file; `.` is all of it.
 pub(super) fn unpack(package: &Path, part: &str, into: &Path) -> Result<()> {
     std::fs::create_dir_all(into)?;
     let mut archive = Command::new("dpkg-deb")
@@ -163,23 +190,4 @@ fn configuration_for(folder: &Path, sources: &Path) -> String {
         sources = sources.display(),
         folder = folder.display(),
     )
-}
-
-fn is_version_of(version: &str, release: &str) -> bool {
-    version
-        .strip_prefix(release)
-        .is_some_and(|rest| rest.starts_with(['+', '-', '~']))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_version_of;
-
-    #[test]
-    fn version_belongs_to_exactly_its_release() {
-        assert!(is_version_of("1.95.0+dfsg1-2~bpo13+1", "1.95.0"));
-        assert!(is_version_of("1.95.0-1", "1.95.0"));
-        assert!(!is_version_of("1.95.01-1", "1.95.0"));
-        assert!(!is_version_of("1.96.1+dfsg1-2", "1.95.0"));
-    }
 }

@@ -62,7 +62,7 @@ impl Cache {
         let file =
             File::create(&path).with_context(|| format!("could not make `{}`", path.display()))?;
         if file.try_lock().is_err() {
-            eprintln!("guest toolchain: another process is making one; waiting for it");
+            super::say("another process is making one; waiting for it");
             file.lock()
                 .with_context(|| format!("could not lock `{}`", path.display()))?;
         }

@@ -1,30 +1,22 @@
-//! The standard library for wasm32, built from Debian's package of this very release's sources. The package
-//! carries its dependencies, so only the package itself needs a network.
+//! The compiler in use with a standard library built from Debian's package of this very release's sources.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 
-use super::apt::{Apt, Suite, sites, unpack};
+use super::apt::{Apt, Source, own_sources, unpack};
 use super::cache::Cache;
-use super::{GuestToolchain, Rustc, TARGET};
-use crate::process::{cargo, run};
+use super::{GuestToolchain, Rustc, TARGET, say, standard_library};
 
 /// Suites that carry compilers newer than Debian's stable release.
 const SUITES: [&str; 2] = ["trixie-backports", "sid"];
-
-/// Written last: the digest of the libraries, which tells one build of them from the next.
-const IDENTITY: &str = "identity";
 
 pub(super) fn present(compiler: &Rustc, cache: &Cache) -> Result<Option<GuestToolchain>> {
     let sysroot = cache.entry(&entry_name(compiler));
     if !sysroot.is_dir() {
         return Ok(None);
     }
-    let path = sysroot.join(IDENTITY);
-    let identity = std::fs::read_to_string(&path)
-        .with_context(|| format!("`{}` is damaged: remove that folder", sysroot.display()))?;
+    let identity = standard_library::identity(&sysroot)?;
     Ok(Some(GuestToolchain {
         identity: format!("{}-{identity}", compiler.key()),
         described: format!(
@@ -43,9 +35,14 @@ pub(super) fn make(compiler: &Rustc, cache: &Cache) -> Result<GuestToolchain> {
         let sources = format!("usr/src/rustc-{}/library", compiler.release);
         say("unpacking it");
         unpack(&package, &format!("./{sources}"), workshop)?;
-        say("building the standard library (about a minute, once)");
-        let libraries = build(compiler, &workshop.join(sources), &workshop.join("target"))?;
-        assemble(&libraries, &workshop.join("sysroot"))
+        let sysroot = workshop.join("sysroot");
+        standard_library::build(
+            &workshop.join(sources),
+            &workshop.join("target"),
+            &sysroot,
+            &[],
+        )?;
+        Ok(sysroot)
     })?;
     present(compiler, cache)?.context("the toolchain that was just made is gone")
 }
@@ -56,99 +53,59 @@ fn entry_name(compiler: &Rustc) -> String {
 
 /// The first suite of the first site that has the release.
 fn download(compiler: &Rustc, workshop: &Path) -> Result<PathBuf> {
+    let mut sites: Vec<String> = own_sources()?
+        .into_iter()
+        .filter(|source| !source.is_security())
+        .map(|source| source.site)
+        .collect();
+    sites.dedup();
     let mut reasons = Vec::new();
-    for site in sites()? {
-        for name in SUITES {
-            let suite = Suite {
-                site: site.clone(),
-                name,
-            };
+    for site in sites {
+        for suite in SUITES {
             say(&format!(
-                "looking for Rust {} in {name} of {site}",
+                "looking for Rust {} in {suite} of {site}",
                 compiler.release
             ));
-            match download_from(&suite, compiler, &workshop.join("apt")) {
+            let source = Source {
+                site: site.clone(),
+                suite: suite.to_owned(),
+            };
+            match download_from(source, compiler, &workshop.join("apt").join(suite)) {
                 Ok(package) => return Ok(package),
-                Err(error) => reasons.push(format!("{name}: {error:#}")),
+                Err(error) => reasons.push(format!("{suite}: {error:#}")),
             }
         }
     }
     bail!("{}", reasons.join("; "))
 }
 
-fn download_from(suite: &Suite, compiler: &Rustc, folder: &Path) -> Result<PathBuf> {
-    let apt = Apt::open(folder, suite)?;
-    let version = apt.version("rust-src", &compiler.release)?;
-    say(&format!("downloading rust-src {version} (45 MB)"));
-    apt.download("rust-src", &version)
-}
-
-/// Stable cargo and rustc, allowed the standard library's own unstable features for this one command.
-fn build(compiler: &Rustc, sources: &Path, target: &Path) -> Result<PathBuf> {
-    let vendored = sources.join("vendor");
-    // The paths of an official build: what guests carry of them must not depend on whose cache this is.
-    let remapped = format!("{}=/rustc/{}/library", sources.display(), compiler.commit);
-    let flags = format!(
-        "-Zforce-unstable-if-unmarked\u{1f}-Cembed-bitcode=yes\u{1f}--remap-path-prefix={remapped}"
-    );
-    run(cargo()
-        .current_dir(sources)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", flags)
-        .env_remove("RUSTFLAGS")
-        .args([
-            "build",
-            "--release",
-            "--offline",
-            "--package",
-            "sysroot",
-            "--target",
-            TARGET,
-        ])
-        // The library's tests want crates that the package does not carry.
-        .arg("-Zavoid-dev-deps")
-        .args(["--config", "source.crates-io.replace-with=\"vendored\""])
-        .arg("--config")
-        .arg(format!(
-            "source.vendored.directory={:?}",
-            vendored.display().to_string()
-        ))
-        .arg("--target-dir")
-        .arg(target))?;
-    Ok(target.join(TARGET).join("release/deps"))
-}
-
-fn assemble(libraries: &Path, sysroot: &Path) -> Result<PathBuf> {
-    let folder = sysroot.join("lib/rustlib").join(TARGET).join("lib");
-    std::fs::create_dir_all(&folder)?;
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(libraries)?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "rlib")
-        })
-        .collect();
-    paths.sort();
-    let mut digest = Sha256::new();
-    for path in &paths {
-        let bytes = std::fs::read(path)?;
-        digest.update(&bytes);
-        std::fs::write(
-            folder.join(path.file_name().expect("a library has a name")),
-            bytes,
-        )?;
-    }
-    let identity: String = digest
-        .finalize()
+fn download_from(source: Source, compiler: &Rustc, folder: &Path) -> Result<PathBuf> {
+    let apt = Apt::open(folder, &[source])?;
+    let versions = apt.versions("rust-src")?;
+    // A suite may hold several, and the one apt would choose need not be ours.
+    let version = versions
         .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    std::fs::write(sysroot.join(IDENTITY), identity)?;
-    Ok(sysroot.to_path_buf())
+        .find(|version| is_version_of(version, &compiler.release))
+        .with_context(|| format!("`rust-src` is there as {} only", versions.join(", ")))?;
+    say(&format!("downloading rust-src {version} (45 MB)"));
+    apt.download(&format!("rust-src={version}"))
 }
 
-fn say(what: &str) {
-    eprintln!("guest toolchain: {what}");
+fn is_version_of(version: &str, release: &str) -> bool {
+    version
+        .strip_prefix(release)
+        .is_some_and(|rest| rest.starts_with(['+', '-', '~']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_version_of;
+
+    #[test]
+    fn version_belongs_to_exactly_its_release() {
+        assert!(is_version_of("1.95.0+dfsg1-2~bpo13+1", "1.95.0"));
+        assert!(is_version_of("1.95.0-1", "1.95.0"));
+        assert!(!is_version_of("1.95.01-1", "1.95.0"));
+        assert!(!is_version_of("1.96.1+dfsg1-2", "1.95.0"));
+    }
 }

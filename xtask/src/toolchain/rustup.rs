@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{GuestToolchain, Rustc, TARGET};
+use super::{GuestToolchain, Rustc, TARGET, say};
 use crate::process::{output, rustc};
 use crate::stage::Stopwatch;
 
@@ -28,8 +28,9 @@ pub(super) fn installed(compiler: &Rustc) -> Result<Option<GuestToolchain>> {
 
 pub(super) fn add_target(compiler: &Rustc) -> Result<GuestToolchain> {
     let limit = TIME_LIMIT.as_secs();
-    eprintln!("guest toolchain: trying `rustup target add {TARGET}` (at most {limit} s)");
-    // No file goes with the child: its words are ours to see, and it may outlive its patience.
+    say(&format!(
+        "trying `rustup target add {TARGET}` (at most {limit} s)"
+    ));
     let child = Command::new("rustup")
         .args(["target", "add", TARGET])
         .stdin(Stdio::null())
