@@ -48,15 +48,20 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("`{}` printed something that is not UTF-8", shown(command)))
 }
 
-/// The first line marked as an error, as cargo and apt mark theirs, or else the last one.
-fn reason(said: &str) -> &str {
-    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let marked = lines
-        .clone()
-        .find_map(|line| line.strip_prefix("error: ").or(line.strip_prefix("E: ")));
-    marked
-        .or_else(|| lines.next_back())
-        .unwrap_or("it did not say why")
+/// The first line marked as an error, as cargo and apt mark theirs, with the indented causes below it; or else
+/// the last line.
+fn reason(said: &str) -> String {
+    let mut lines = said.lines().filter(|line| !line.trim().is_empty());
+    let last = lines.clone().next_back().unwrap_or("it did not say why");
+    let marked = lines.find_map(|line| line.strip_prefix("error: ").or(line.strip_prefix("E: ")));
+    let Some(marked) = marked else {
+        return last.trim().to_owned();
+    };
+    let causes = lines.filter(|line| line.starts_with("  ")).map(str::trim);
+    std::iter::once(marked)
+        .chain(causes)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// The program's name and first arguments: enough to recognise a command whose paths would fill a screen.
@@ -86,8 +91,8 @@ mod tests {
     #[test]
     fn reason_is_the_line_marked_as_an_error() {
         assert_eq!(
-            reason("warning: old\nerror: no manifest\n\nCaused by:\n  x\n"),
-            "no manifest"
+            reason("warning: old\nerror: no member\n\nCaused by:\n  no file\n"),
+            "no member: no file"
         );
         assert_eq!(reason("W: slow\nE: no site\nE: gave up\n"), "no site");
         assert_eq!(reason("one\ntwo\n\n"), "two");
