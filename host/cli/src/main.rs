@@ -1,1 +1,61 @@
-fn main() {}
+//! The `tollgate` command.
+
+mod bench;
+mod decide;
+mod demo;
+mod output;
+mod policy_check;
+mod replay;
+mod setup;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Decides, before every model call an agent makes, whether it may go, where it goes and what it may cost.
+#[derive(Parser)]
+#[command(name = "tollgate", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Work with policy plugins.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Decide one dispatch, read as JSON from standard input.
+    Decide(decide::DecideArguments),
+    /// Decide a recorded trace as it would have been live, and tell what that would have changed.
+    Replay(replay::ReplayArguments),
+    /// Replay a generated pipeline with retries, loops and a runaway, policies enforced.
+    Demo(demo::DemoArguments),
+    /// Measure what a decision costs on this machine, beside a bare WebAssembly call.
+    Bench(bench::BenchArguments),
+}
+
+#[derive(Subcommand)]
+enum PolicyCommand {
+    /// Check whether a plugin would be loaded, and tell what it is and what it costs.
+    Check(policy_check::CheckArguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Policy(PolicyCommand::Check(arguments)) => policy_check::run(&arguments),
+        Command::Decide(arguments) => decide::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tollgate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -113,10 +113,6 @@ words! {
 }
 
 /// A dispatch whose caller named no priority is a normal one.
-#[expect(
-    clippy::derivable_impls,
-    reason = "the macro above derives for all of these words alike"
-)]
 impl Default for Priority {
     fn default() -> Self {
         Self::Normal

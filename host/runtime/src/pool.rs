@@ -13,8 +13,11 @@ use crate::chain::Chain;
 /// instances anew.
 const SLOTS: usize = 64;
 
+/// A chain that waits for its thread. A swap of one pointer, so lock-free.
+type Slot = AtomicCell<Option<Box<Chain>>>;
+
 pub(crate) struct Pool {
-    slots: Box<[CachePadded<AtomicCell<Option<Box<Chain>>>>]>,
+    slots: Box<[CachePadded<Slot>]>,
 }
 
 impl Pool {
@@ -46,7 +49,7 @@ impl Pool {
         }
     }
 
-    fn slot(&self, slot: usize) -> &AtomicCell<Option<Box<Chain>>> {
+    fn slot(&self, slot: usize) -> &Slot {
         &self.slots[slot % SLOTS]
     }
 }
@@ -72,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_chain_that_was_put_back_is_taken_again() {
-        assert!(AtomicCell::<Option<Box<Chain>>>::is_lock_free());
+        assert!(Slot::is_lock_free());
         let pool = Pool::new();
         assert!(pool.take().is_none());
         pool.put(Box::new(Chain::new(1)));

@@ -164,7 +164,7 @@ fn sample(seed: u64, catalogue: &Catalogue) -> Dispatch {
         waited_ms: if mix.below(4) == 0 { 5_000 } else { 0 },
         task_type: pick(&mut mix, catalogue.task_types()),
         stage: pick(&mut mix, catalogue.stages()),
-        priority: [Priority::Low, Priority::Normal, Priority::High][(mix.below(3)) as usize % 3],
+        priority: mix.one_of([Priority::Low, Priority::Normal, Priority::High]),
         approved: mix.below(4) == 0,
         task: Some(Reference::of(&format!("task-{seed}"))),
         sample: Some(Reference::of(&format!("run-{seed}"))),
@@ -172,8 +172,7 @@ fn sample(seed: u64, catalogue: &Catalogue) -> Dispatch {
         attempts: attempts(&mut mix),
         input_tokens: mix.below(300_000),
         output_tokens: mix.below(32_000),
-        requested_tier: [None, None, Some(Tier::Low), Some(Tier::Premium)]
-            [mix.below(4) as usize % 4],
+        requested_tier: mix.one_of([None, None, Some(Tier::Low), Some(Tier::Premium)]),
         candidates: candidates(&mut mix, catalogue),
         ..Dispatch::default()
     };
@@ -207,12 +206,12 @@ fn attempts(mix: &mut Mix) -> Attempts {
         since_failure_ms: mix.below(600_000),
         fast_failures: failed.min(u32::try_from(mix.below(3)).unwrap_or(0)),
         rejections: failed.min(u32::try_from(mix.below(4)).unwrap_or(0)),
-        failed_tier: [
+        failed_tier: mix.one_of([
             None,
             Some(Tier::Low),
             Some(Tier::Middle),
             Some(Tier::Premium),
-        ][mix.below(4) as usize % 4],
+        ]),
         repetition: if mix.below(2) == 0 {
             Repetition::None
         } else {
@@ -264,15 +263,20 @@ fn candidates(mix: &mut Mix, catalogue: &Catalogue) -> Vec<Candidate> {
 }
 
 /// `SplitMix64`: even, and the same everywhere.
-struct Mix(u64);
+pub(crate) struct Mix(pub(crate) u64);
 
 impl Mix {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % bound.max(1)
+    }
+
+    fn one_of<T: Copy, const N: usize>(&mut self, choices: [T; N]) -> T {
+        let place = usize::try_from(self.below(N as u64)).unwrap_or(0);
+        choices[place]
     }
 
     fn dollars(&mut self, bound: u64) -> Nanodollars {

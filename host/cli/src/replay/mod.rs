@@ -1,0 +1,160 @@
+//! `tollgate replay`: a recorded trace, decided as it would have been live.
+//!
+//! read rows ([`trace`]) ─► in order of time, each decided on the outcomes before it ([`timeline`]) ─► added up
+//! ([`tally`]) ─► printed ([`render`])
+
+mod estimate;
+mod render;
+mod tally;
+mod timeline;
+mod trace;
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::output;
+use crate::setup::{self, SetupArguments};
+use crate::view::DecisionView;
+
+pub(crate) use tally::Tally;
+pub(crate) use timeline::{DecidedRow, Timeline};
+pub(crate) use trace::{Row, RowStatus};
+
+#[derive(Args)]
+pub(crate) struct ReplayArguments {
+    /// The trace: JSON lines, one invocation each; its form is in docs/trace-format.md.
+    trace: PathBuf,
+    #[command(flatten)]
+    setup: SetupArguments,
+    /// A price table in LiteLLM's format, over the built-in one.
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+    /// Write every decision as a JSON line to this file.
+    #[arg(long, value_name = "FILE")]
+    decisions: Option<PathBuf>,
+    /// What a line that is not an invocation does.
+    #[arg(long, value_enum, default_value_t = OnMalformed::Stop)]
+    on_malformed: OnMalformed,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a malformed line does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnMalformed {
+    /// Ends the replay.
+    Stop,
+    /// Is reported and passed over.
+    Skip,
+}
+
+pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
+    let prices = setup::prices(arguments.prices.as_deref())?;
+    let configuration = arguments.setup.configuration()?;
+    let trace = trace::read(&arguments.trace, arguments.on_malformed)?;
+    let host = arguments.setup.host_builder().build(&configuration)?;
+    let mut decisions = arguments
+        .decisions
+        .as_deref()
+        .map(Decisions::create)
+        .transpose()?;
+    let mut tally = Tally::new(trace.skipped);
+    for decided in Timeline::new(&host, &configuration, &prices, trace.rows) {
+        tally.add(&decided, &host);
+        if let Some(decisions) = &mut decisions {
+            decisions.write(
+                &decided,
+                &DecisionView::of(&decided.decision, &decided.dispatch, &host),
+            )?;
+        }
+    }
+    if let Some(decisions) = decisions {
+        decisions.finish()?;
+    }
+    let summary = tally.summary(host.switches().switches().len());
+    if arguments.json {
+        output::print_json(&summary)
+    } else {
+        output::print(&render::summary(&summary))
+    }
+}
+
+/// Every decision, a JSON line each, without timings: the same trace and policies give the same bytes.
+struct Decisions {
+    file: PathBuf,
+    out: BufWriter<File>,
+}
+
+#[derive(Serialize)]
+struct DecisionLine<'a> {
+    line: usize,
+    run: &'a str,
+    task: &'a str,
+    stage: &'a str,
+    started_ms: u64,
+    recorded: RowStatus,
+    waited_ms: u32,
+    #[serde(flatten)]
+    decision: &'a DecisionView,
+}
+
+impl Decisions {
+    fn create(file: &std::path::Path) -> anyhow::Result<Self> {
+        let out =
+            File::create(file).with_context(|| format!("cannot write `{}`", file.display()))?;
+        Ok(Self {
+            file: file.to_owned(),
+            out: BufWriter::new(out),
+        })
+    }
+
+    fn write(&mut self, decided: &DecidedRow, decision: &DecisionView) -> anyhow::Result<()> {
+        let row = &decided.row;
+        let line = DecisionLine {
+            line: row.line,
+            run: &row.run,
+            task: &row.task,
+            stage: &row.stage,
+            started_ms: row.started_ms,
+            recorded: row.status,
+            waited_ms: decided.dispatch.waited_ms,
+            decision,
+        };
+        let write = |out: &mut BufWriter<File>| -> std::io::Result<()> {
+            serde_json::to_writer(&mut *out, &line)?;
+            out.write_all(b"\n")
+        };
+        write(&mut self.out).with_context(|| format!("cannot write `{}`", self.file.display()))
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.out
+            .flush()
+            .with_context(|| format!("cannot write `{}`", self.file.display()))
+    }
+}
+
+/// Replays rows that are at hand, for the demonstration.
+pub(crate) fn summarise(
+    host: &tollgate_runtime::Host,
+    configuration: &tollgate_core::Configuration,
+    prices: &tollgate_ledger::prices::PriceTable,
+    rows: Vec<Row>,
+    mut each: impl FnMut(&DecidedRow),
+) -> tally::Summary {
+    let mut tally = Tally::new(0);
+    for decided in Timeline::new(host, configuration, prices, rows) {
+        tally.add(&decided, host);
+        each(&decided);
+    }
+    tally.summary(host.switches().switches().len())
+}
+
+pub(crate) use render::summary as render_summary;
+pub(crate) use tally::Summary;

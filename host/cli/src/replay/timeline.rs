@@ -1,0 +1,286 @@
+//! The trace in order of time: each row is decided on the outcomes that lie before it.
+//!
+//! The outcomes are the recorded ones, also of rows that the policies would have stopped: what a stopped
+//! attempt would have led to is not known, and what the trace went through is.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+use tollgate_core::{
+    Candidate, Configuration, Decision, Dispatch, Failure, History, Nanodollars, Outcome,
+    Reference, Report, ScopeKind, ScopePath, Status, Symbol, ThresholdReached, Tier,
+};
+use tollgate_ledger::prices::{CostOptions, LongContext, PriceTable};
+use tollgate_runtime::Host;
+
+use super::estimate::Estimates;
+use super::trace::{Row, RowStatus};
+
+/// How often a dispatch waits and is decided again before the waiting itself is its outcome.
+const MAX_WAITS: u32 = 16;
+
+/// Token sums of an invocation say nothing about the size of a call.
+const OF_AN_INVOCATION: CostOptions = CostOptions {
+    tier: tollgate_ledger::prices::ServiceTier::Standard,
+    long_context: LongContext::Ignore,
+};
+
+/// A row and what was decided about it.
+pub(crate) struct DecidedRow {
+    pub(crate) row: Row,
+    /// As it was decided last.
+    pub(crate) dispatch: Dispatch,
+    pub(crate) decision: Decision,
+    /// How long each decision about it took, in nanoseconds; more than one where it waited.
+    pub(crate) nanoseconds: Vec<u32>,
+    /// What the row would have cost where it was routed: its own tokens at list price; the recorded cost where
+    /// it has no usage; nothing where it did not go.
+    pub(crate) cost: Option<Nanodollars>,
+    /// Budgets that reached a threshold before it started.
+    pub(crate) reached: Vec<ThresholdReached>,
+}
+
+impl DecidedRow {
+    /// Where it went.
+    pub(crate) fn candidate(&self) -> Option<&Candidate> {
+        let permit = self.decision.outcome.permit()?;
+        self.dispatch.candidates.get(permit.candidate() as usize)
+    }
+}
+
+/// Yields the decided rows in the order in which they started.
+pub(crate) struct Timeline<'a> {
+    host: &'a Host,
+    prices: &'a PriceTable,
+    history: History,
+    estimates: Estimates,
+    rows: VecDeque<Row>,
+    /// Outcomes that lie ahead, the earliest first; of the same moment, in the order of the trace.
+    ahead: BinaryHeap<Reverse<(u64, usize)>>,
+    outcomes: HashMap<usize, Ended>,
+    /// How many rows of each run have not ended.
+    open_rows: HashMap<String, usize>,
+}
+
+/// What is learnt when a row ends.
+struct Ended {
+    report: Report,
+    run: String,
+    stage: String,
+    usage: Option<tollgate_core::Usage>,
+}
+
+impl<'a> Timeline<'a> {
+    pub(crate) fn new(
+        host: &'a Host,
+        configuration: &Configuration,
+        prices: &'a PriceTable,
+        mut rows: Vec<Row>,
+    ) -> Self {
+        rows.sort_by_key(|row| (row.started_ms, row.line));
+        let mut open_rows = HashMap::new();
+        for row in &rows {
+            *open_rows.entry(row.run.clone()).or_insert(0) += 1;
+        }
+        Self {
+            host,
+            prices,
+            history: History::new(
+                configuration.attempts,
+                &configuration.budgets,
+                host.counters(),
+                host.symbols(),
+            ),
+            estimates: Estimates::default(),
+            rows: rows.into(),
+            ahead: BinaryHeap::new(),
+            outcomes: HashMap::new(),
+            open_rows,
+        }
+    }
+
+    /// Takes in every outcome up to a moment.
+    fn catch_up(&mut self, now_ms: u64) -> Vec<ThresholdReached> {
+        let mut reached = Vec::new();
+        while let Some(Reverse((ended_ms, line))) = self.ahead.peek().copied()
+            && ended_ms <= now_ms
+        {
+            self.ahead.pop();
+            let Some(ended) = self.outcomes.remove(&line) else {
+                continue;
+            };
+            reached.extend(self.history.record(&ended.report));
+            if let Some(usage) = &ended.usage {
+                self.estimates.learn(&ended.stage, usage);
+            }
+            if let Some(open) = self.open_rows.get_mut(&ended.run) {
+                *open = open.saturating_sub(1);
+                if *open == 0 {
+                    self.history.finish_run(Reference::of(&ended.run));
+                }
+            }
+        }
+        reached
+    }
+
+    fn dispatch(&self, row: &Row) -> Dispatch {
+        let symbol = |name: &Option<String>| {
+            name.as_deref()
+                .map_or(Symbol::UNKNOWN, |name| self.host.symbol(name))
+        };
+        let expected = self.estimates.expect(&row.stage);
+        let candidates = self.host.catalogue().candidates(|model, _| {
+            let name = self.host.symbols().display(model);
+            self.prices
+                .lookup(&name)
+                .price()?
+                .cost(&expected, OF_AN_INVOCATION)
+                .ok()
+        });
+        Dispatch {
+            now_ms: row.started_ms,
+            task_type: symbol(&row.task_type),
+            stage: self.host.symbol(&row.stage),
+            priority: row.priority,
+            scopes: scopes(row),
+            task: Some(task(row)),
+            sample: Some(Reference::of(&row.run)),
+            candidates,
+            ..Dispatch::default()
+        }
+    }
+
+    /// Decides, waits as long as the decision says, and decides again.
+    fn decide(&mut self, dispatch: &mut Dispatch) -> (Decision, Vec<u32>) {
+        self.history.inform(dispatch);
+        let mut decision = self.host.decide(dispatch);
+        let mut nanoseconds = vec![decision.nanoseconds];
+        for _ in 0..MAX_WAITS {
+            let Outcome::Slow { milliseconds, .. } = decision.outcome else {
+                break;
+            };
+            dispatch.now_ms = dispatch.now_ms.saturating_add(u64::from(milliseconds));
+            dispatch.waited_ms = dispatch.waited_ms.saturating_add(milliseconds);
+            self.history.inform(dispatch);
+            decision = self.host.decide(dispatch);
+            nanoseconds.push(decision.nanoseconds);
+        }
+        (decision, nanoseconds)
+    }
+
+    fn cost(&self, row: &Row, candidate: Option<&Candidate>) -> Option<Nanodollars> {
+        let Some(candidate) = candidate else {
+            return Some(Nanodollars::ZERO);
+        };
+        let Some(usage) = &row.usage else {
+            return row.cost;
+        };
+        let name = self.host.symbols().display(candidate.model);
+        self.prices
+            .lookup(&name)
+            .price()?
+            .cost(usage, OF_AN_INVOCATION)
+            .ok()
+    }
+
+    /// The tier that worked on a row: where this replay sent it, else what the trace names.
+    fn tier(&self, row: &Row, candidate: Option<&Candidate>) -> Option<Tier> {
+        let recorded = || {
+            self.host
+                .catalogue()
+                .tier(self.host.symbol(row.model.as_deref()?))
+        };
+        candidate.map(|candidate| candidate.tier).or_else(recorded)
+    }
+}
+
+impl Iterator for Timeline<'_> {
+    type Item = DecidedRow;
+
+    fn next(&mut self) -> Option<DecidedRow> {
+        let row = self.rows.pop_front()?;
+        let reached = self.catch_up(row.started_ms);
+        let mut dispatch = self.dispatch(&row);
+        let (decision, nanoseconds) = self.decide(&mut dispatch);
+        let mut decided = DecidedRow {
+            row,
+            dispatch,
+            decision,
+            nanoseconds,
+            cost: None,
+            reached,
+        };
+        let candidate = decided.candidate().copied();
+        self.history
+            .count_decision(&decided.dispatch, candidate.is_none());
+        if let Some(candidate) = &candidate {
+            self.history.remember_route(&decided.dispatch, candidate);
+        }
+        decided.cost = self.cost(&decided.row, candidate.as_ref());
+        let row = &decided.row;
+        let report = report(row, &decided.dispatch, self.tier(row, candidate.as_ref()));
+        self.ahead.push(Reverse((row.ended_ms, row.line)));
+        let ended = Ended {
+            report,
+            run: row.run.clone(),
+            stage: row.stage.clone(),
+            usage: row.usage,
+        };
+        self.outcomes.insert(row.line, ended);
+        Some(decided)
+    }
+}
+
+/// Task names are the run's own.
+fn task(row: &Row) -> Reference {
+    Reference::of(&format!("{}/{}", row.run, row.task))
+}
+
+fn scopes(row: &Row) -> ScopePath {
+    let mut scopes = ScopePath::default();
+    let named = [
+        (ScopeKind::Organisation, row.organisation.as_ref()),
+        (ScopeKind::Team, row.team.as_ref()),
+        (ScopeKind::Project, row.project.as_ref()),
+        (ScopeKind::WorkItem, row.work_item.as_ref()),
+        (ScopeKind::Run, Some(&row.run)),
+        (ScopeKind::User, row.user.as_ref()),
+    ];
+    for (kind, name) in named {
+        if let Some(name) = name {
+            scopes.set(kind, Reference::of(name));
+        }
+    }
+    scopes
+}
+
+fn report(row: &Row, dispatch: &Dispatch, tier: Option<Tier>) -> Report {
+    let failure = match row.failure_kind.as_deref() {
+        Some("timeout") => Failure::Timeout,
+        Some("output-limit" | "output_limit") => Failure::OutputLimit,
+        other => Failure::Other {
+            fingerprint: Reference::of(other.unwrap_or_default()).as_u64(),
+        },
+    };
+    Report {
+        task: task(row),
+        scopes: dispatch.scopes,
+        task_type: dispatch.task_type,
+        started_ms: row.started_ms,
+        ended_ms: row.ended_ms,
+        tier,
+        cost: row.cost.unwrap_or_default(),
+        status: match row.status {
+            RowStatus::Success => Status::Succeeded,
+            RowStatus::Failed => Status::Failed(failure),
+            RowStatus::Rejected => Status::Rejected,
+            RowStatus::ProviderUnavailable => Status::ProviderUnavailable,
+        },
+        context: None,
+        proposal: row
+            .proposal
+            .as_deref()
+            .map(|proposal| Reference::of(proposal).as_u64()),
+        productive: row.productive,
+    }
+}
