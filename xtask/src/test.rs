@@ -10,6 +10,9 @@ use crate::process::{cargo, run};
 use crate::stage::stage;
 use crate::workspace::Project;
 
+/// Case folders and hostile guests are listed by the tests that run them: their output has to be shown.
+const SHOWN: [&str; 2] = ["--", "--show-output"];
+
 pub(crate) fn test(project: &Project) -> Result<()> {
     build_tested(project)?;
     stage(
@@ -17,14 +20,16 @@ pub(crate) fn test(project: &Project) -> Result<()> {
         || {
             run(with_built_paths(project, &mut cargo())
                 .current_dir(&project.root)
-                .args(["test", "--workspace"]))
+                .args(["test", "--workspace"])
+                .args(SHOWN))
         },
     )?;
     stage("native tests of the shipped policies", || {
         run(with_built_paths(project, &mut cargo())
             .current_dir(project.root.join("plugins"))
             .args(["test", "--workspace", "--target-dir"])
-            .arg(project.plugins_native_target()))
+            .arg(project.plugins_native_target())
+            .args(SHOWN))
     })
 }
 
