@@ -9,7 +9,7 @@ mod rustup;
 mod standard_library;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -146,19 +146,18 @@ fn say(what: &str) {
     eprintln!("guest toolchain: {what}");
 }
 
-/// Panic messages carry source paths: without this a component would differ from checkout to checkout.
+/// Panic messages carry source paths: without this a component would differ from checkout to checkout. What the
+/// compiler tells its user keeps the paths that are.
 fn remapped_paths(project: &Project) -> Vec<String> {
-    let mut flags = vec![format!(
-        "--remap-path-prefix={}=tollgate",
-        project.root.display()
-    )];
     let cargo_home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
-    if let Some(home) = cargo_home {
-        flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
-    }
-    flags
+    let remap =
+        |folder: &Path, name: &str| format!("--remap-path-prefix={}={name}", folder.display());
+    std::iter::once(remap(&project.root, "tollgate"))
+        .chain(cargo_home.map(|home| remap(&home, "cargo")))
+        .chain(["--remap-path-scope=object".to_owned()])
+        .collect()
 }
 
 fn chosen_ways() -> Result<Vec<Way>> {
