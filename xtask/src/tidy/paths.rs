@@ -48,7 +48,7 @@ mod tests {
             "target/work/main",
             "../root/x",
             "homework/",
-            "$DIR}/root/x",
+            "${DIR}/home/x",
             "https://a.b/root/x",
         ] {
             assert!(machine_path(relative).is_none(), "{relative}");
