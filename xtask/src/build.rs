@@ -17,16 +17,7 @@ pub(crate) fn build(project: &Project) -> Result<()> {
 
 /// Always the whole workspace's features: with those of one package alone cargo would build wasmtime a second time.
 pub(crate) fn build_host(project: &Project) -> Result<()> {
-    stage(
-        "host, release (minutes the first time: it contains a compiler)",
-        || {
-            run(cargo().current_dir(&project.root).args([
-                "build",
-                "--release",
-                "--workspace",
-                "--bin",
-                "tollgate",
-            ]))
-        },
-    )
+    stage("host, release (minutes the first time: it contains a compiler)", || {
+        run(cargo().current_dir(&project.root).args(["build", "--release", "--workspace", "--bin", "tollgate"]))
+    })
 }

@@ -35,19 +35,12 @@ pub(crate) fn build_guests(project: &Project) -> Result<()> {
 /// One policy crate from any folder, for its author.
 pub(crate) fn build_one(project: &Project, folder: &Path, out: Option<PathBuf>) -> Result<()> {
     let manifest = std::path::absolute(folder.join("Cargo.toml"))?;
-    let wanted = manifest
-        .canonicalize()
-        .with_context(|| format!("there is no `{}`", manifest.display()))?;
+    let wanted = manifest.canonicalize().with_context(|| format!("there is no `{}`", manifest.display()))?;
     let metadata = Metadata::of(&manifest)?;
     let package = metadata
         .packages
         .iter()
-        .find(|package| {
-            package
-                .manifest_path
-                .canonicalize()
-                .is_ok_and(|path| path == wanted)
-        })
+        .find(|package| package.manifest_path.canonicalize().is_ok_and(|path| path == wanted))
         .with_context(|| format!("`{}` is a workspace, not a policy crate", folder.display()))?;
     let module = package.core_module().with_context(|| {
         format!(
@@ -57,34 +50,18 @@ pub(crate) fn build_one(project: &Project, folder: &Path, out: Option<PathBuf>) 
     })?;
     let toolchain = GuestToolchain::obtain(project)?;
     let out = out.unwrap_or_else(|| project.plugins_out().join(component_name(package)));
-    cargo_build(
-        project,
-        &toolchain,
-        package.folder(),
-        &["--package", &package.name],
-    )?;
+    cargo_build(project, &toolchain, package.folder(), &["--package", &package.name])?;
     wrap(&module_folder(project, &toolchain).join(module), &out)?;
     println!("{}", out.display());
     Ok(())
 }
 
-fn build_workspace(
-    project: &Project,
-    toolchain: &GuestToolchain,
-    manifest: &Path,
-    out: &Path,
-) -> Result<Vec<PathBuf>> {
+fn build_workspace(project: &Project, toolchain: &GuestToolchain, manifest: &Path, out: &Path) -> Result<Vec<PathBuf>> {
     let metadata = Metadata::of(manifest)?;
-    let guests: Vec<(&Package, String)> = metadata
-        .packages
-        .iter()
-        .filter_map(|package| Some((package, package.core_module()?)))
-        .collect();
+    let guests: Vec<(&Package, String)> =
+        metadata.packages.iter().filter_map(|package| Some((package, package.core_module()?))).collect();
     if guests.is_empty() {
-        bail!(
-            "`{}` has no member that builds a cdylib",
-            manifest.display()
-        );
+        bail!("`{}` has no member that builds a cdylib", manifest.display());
     }
     let folder = manifest.parent().context("a manifest lies in a folder")?;
     cargo_build(project, toolchain, folder, &["--workspace"])?;
@@ -102,12 +79,7 @@ fn component_name(package: &Package) -> String {
     format!("{}.wasm", package.name)
 }
 
-fn cargo_build(
-    project: &Project,
-    toolchain: &GuestToolchain,
-    folder: &Path,
-    selection: &[&str],
-) -> Result<()> {
+fn cargo_build(project: &Project, toolchain: &GuestToolchain, folder: &Path, selection: &[&str]) -> Result<()> {
     let mut command = toolchain.cargo(project);
     command
         .current_dir(folder)
@@ -120,22 +92,16 @@ fn cargo_build(
 
 /// Keyed by the toolchain: cargo does not notice that a sysroot was made anew.
 fn build_folder(project: &Project, toolchain: &GuestToolchain) -> PathBuf {
-    project
-        .target
-        .join("guests-build")
-        .join(toolchain.identity())
+    project.target.join("guests-build").join(toolchain.identity())
 }
 
 fn module_folder(project: &Project, toolchain: &GuestToolchain) -> PathBuf {
-    build_folder(project, toolchain)
-        .join(TARGET)
-        .join("release")
+    build_folder(project, toolchain).join(TARGET).join("release")
 }
 
 /// Wraps a core module into a component; leaves a file that would not change alone, so that its age means something.
 fn wrap(module: &Path, component: &Path) -> Result<usize> {
-    let core =
-        std::fs::read(module).with_context(|| format!("cargo left no `{}`", module.display()))?;
+    let core = std::fs::read(module).with_context(|| format!("cargo left no `{}`", module.display()))?;
     let bytes = ComponentEncoder::default()
         .validate(true)
         .module(&core)
@@ -145,8 +111,7 @@ fn wrap(module: &Path, component: &Path) -> Result<usize> {
         return Ok(bytes.len());
     }
     if let Some(folder) = component.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("could not make `{}`", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("could not make `{}`", folder.display()))?;
     }
     // A host that is loading the old file goes on reading the old file.
     let beside = component.with_extension(format!("{}.new", std::process::id()));
@@ -160,13 +125,8 @@ fn wrap(module: &Path, component: &Path) -> Result<usize> {
 fn remove_others(folder: &Path, keep: &[PathBuf]) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "wasm")
-            && !keep.contains(&path)
-        {
-            std::fs::remove_file(&path)
-                .with_context(|| format!("could not remove `{}`", path.display()))?;
+        if path.extension().is_some_and(|extension| extension == "wasm") && !keep.contains(&path) {
+            std::fs::remove_file(&path).with_context(|| format!("could not remove `{}`", path.display()))?;
         }
     }
     Ok(())

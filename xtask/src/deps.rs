@@ -12,11 +12,7 @@ use crate::workspace::{Metadata, Package, Project};
 pub(crate) fn check(project: &Project) -> Result<()> {
     let mut count = 0;
     let mut broken = Vec::new();
-    let manifests = [
-        project.root.join("Cargo.toml"),
-        project.plugins_manifest(),
-        project.test_guests_manifest(),
-    ];
+    let manifests = [project.root.join("Cargo.toml"), project.plugins_manifest(), project.test_guests_manifest()];
     for manifest in manifests {
         for package in Metadata::of(&manifest)?.packages {
             for edge in edges(&project.root, &package)? {
@@ -38,14 +34,11 @@ pub(crate) fn check(project: &Project) -> Result<()> {
 }
 
 fn edges(root: &Path, package: &Package) -> Result<Vec<Edge>> {
-    let from =
-        part(root, package.folder()).with_context(|| format!("package `{}`", package.name))?;
+    let from = part(root, package.folder()).with_context(|| format!("package `{}`", package.name))?;
     let mut edges = Vec::new();
     for dependency in &package.dependencies {
         let ours = match &dependency.path {
-            Some(path) => Some(
-                part(root, path).with_context(|| format!("dependency `{}`", dependency.name))?,
-            ),
+            Some(path) => Some(part(root, path).with_context(|| format!("dependency `{}`", dependency.name))?),
             None => None,
         };
         edges.push(Edge {
@@ -62,9 +55,6 @@ fn edges(root: &Path, package: &Package) -> Result<Vec<Edge>> {
 fn part(root: &Path, folder: &Path) -> Result<Part> {
     let inside = folder.strip_prefix(root).ok().and_then(Path::to_str);
     inside.and_then(Part::of_folder).with_context(|| {
-        format!(
-            "no rule says what may depend on `{}`: add its folder to xtask/src/deps/rules.rs",
-            folder.display()
-        )
+        format!("no rule says what may depend on `{}`: add its folder to xtask/src/deps/rules.rs", folder.display())
     })
 }

@@ -14,9 +14,7 @@ use crate::workspace::Project;
 pub(crate) fn test_external(project: &Project) -> Result<()> {
     let suites = suites(&project.root.join("tests/external"))?;
     if suites.is_empty() {
-        println!(
-            "external suites: there are none yet; one would be an executable `tests/external/<name>/run`"
-        );
+        println!("external suites: there are none yet; one would be an executable `tests/external/<name>/run`");
         return Ok(());
     }
     build_tested(project)?;
@@ -27,11 +25,7 @@ pub(crate) fn test_external(project: &Project) -> Result<()> {
             failed.push(suite.name.as_str());
         }
     }
-    println!(
-        "external suites: {} of {} passed",
-        suites.len() - failed.len(),
-        suites.len()
-    );
+    println!("external suites: {} of {} passed", suites.len() - failed.len(), suites.len());
     if !failed.is_empty() {
         bail!("external suites failed: {}", failed.join(", "));
     }
@@ -55,16 +49,10 @@ fn suites(folder: &Path) -> Result<Vec<Suite>> {
             continue;
         }
         if !path.join("run").is_file() {
-            bail!(
-                "`{}` holds no `run`: every folder beside it is an external suite",
-                path.display()
-            );
+            bail!("`{}` holds no `run`: every folder beside it is an external suite", path.display());
         }
         let name = path.file_name().expect("a listed folder has a name");
-        suites.push(Suite {
-            name: name.to_string_lossy().into_owned(),
-            folder: path,
-        });
+        suites.push(Suite { name: name.to_string_lossy().into_owned(), folder: path });
     }
     suites.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(suites)
@@ -72,13 +60,10 @@ fn suites(folder: &Path) -> Result<Vec<Suite>> {
 
 fn run_suite(project: &Project, suite: &Suite) -> Result<()> {
     let work = project.target.join("external").join(&suite.name);
-    std::fs::create_dir_all(&work)
-        .with_context(|| format!("could not make `{}`", work.display()))?;
+    std::fs::create_dir_all(&work).with_context(|| format!("could not make `{}`", work.display()))?;
     stage(&format!("external suite {}", suite.name), || {
         let mut command = Command::new(suite.folder.join("run"));
-        run(with_built_paths(project, &mut command)
-            .current_dir(&suite.folder)
-            .env("TOLLGATE_EXTERNAL_WORK", &work))
+        run(with_built_paths(project, &mut command).current_dir(&suite.folder).env("TOLLGATE_EXTERNAL_WORK", &work))
     })
 }
 
@@ -94,11 +79,8 @@ mod tests {
             std::fs::create_dir(folder.path().join(name)).expect("a suite's folder");
             std::fs::write(folder.path().join(name).join("run"), "").expect("a suite's file");
         }
-        let names: Vec<String> = suites(folder.path())
-            .expect("two complete suites")
-            .into_iter()
-            .map(|suite| suite.name)
-            .collect();
+        let names: Vec<String> =
+            suites(folder.path()).expect("two complete suites").into_iter().map(|suite| suite.name).collect();
         assert_eq!(names, ["first", "second"]);
         std::fs::create_dir(folder.path().join("third")).expect("a suite's folder");
         assert!(suites(folder.path()).is_err());

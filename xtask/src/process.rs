@@ -25,9 +25,7 @@ pub(crate) fn rustc() -> Command {
 
 /// Runs with this process's output; anything but success is an error that names the command.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("could not start `{}`", shown(command)))?;
+    let status = command.status().with_context(|| format!("could not start `{}`", shown(command)))?;
     if !status.success() {
         bail!("`{}` failed with {status}", shown(command));
     }
@@ -36,10 +34,8 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs quietly and returns what was printed; a failure carries the line in which the program says why.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("could not start `{}`", shown(command)))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("could not start `{}`", shown(command)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("`{}` failed: {}", shown(command), reason(&said));
@@ -58,21 +54,14 @@ fn reason(said: &str) -> String {
         return last.trim().to_owned();
     };
     let causes = lines.filter(|line| line.starts_with("  ")).map(str::trim);
-    std::iter::once(marked)
-        .chain(causes)
-        .collect::<Vec<_>>()
-        .join(": ")
+    std::iter::once(marked).chain(causes).collect::<Vec<_>>().join(": ")
 }
 
 /// The program's name and first arguments: enough to recognise a command whose paths would fill a screen.
 fn shown(command: &Command) -> String {
     const ARGUMENTS_SHOWN: usize = 6;
     let program = std::path::Path::new(command.get_program());
-    let mut text = program
-        .file_name()
-        .unwrap_or(program.as_os_str())
-        .to_string_lossy()
-        .into_owned();
+    let mut text = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
     let arguments: Vec<&OsStr> = command.get_args().collect();
     for argument in arguments.iter().take(ARGUMENTS_SHOWN) {
         text.push(' ');
@@ -90,10 +79,7 @@ mod tests {
 
     #[test]
     fn reason_is_the_line_marked_as_an_error() {
-        assert_eq!(
-            reason("warning: old\nerror: no member\n\nCaused by:\n  no file\n"),
-            "no member: no file"
-        );
+        assert_eq!(reason("warning: old\nerror: no member\n\nCaused by:\n  no file\n"), "no member: no file");
         assert_eq!(reason("W: slow\nE: no site\nE: gave up\n"), "no site");
         assert_eq!(reason("one\ntwo\n\n"), "two");
         assert_eq!(reason(""), "it did not say why");

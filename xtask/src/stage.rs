@@ -9,11 +9,7 @@ pub(crate) fn stage<T>(title: &str, work: impl FnOnce() -> Result<T>) -> Result<
     eprintln!("\n== {title}");
     let watch = Stopwatch::start();
     let result = work();
-    let word = if result.is_ok() {
-        "took"
-    } else {
-        "failed after"
-    };
+    let word = if result.is_ok() { "took" } else { "failed after" };
     eprintln!("-- {title}: {word} {:.1} s", watch.elapsed().as_secs_f64());
     result
 }
@@ -22,10 +18,7 @@ pub(crate) fn stage<T>(title: &str, work: impl FnOnce() -> Result<T>) -> Result<
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a build task times itself; nothing it decides depends on it"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a build task times itself; nothing it decides depends on it")]
     pub(crate) fn start() -> Self {
         Self(Instant::now())
     }

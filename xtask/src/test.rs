@@ -15,15 +15,12 @@ const SHOWN: [&str; 2] = ["--", "--show-output"];
 
 pub(crate) fn test(project: &Project) -> Result<()> {
     build_tested(project)?;
-    stage(
-        "tests of the workspace: unit, documentation, cases, hostile guests",
-        || {
-            run(with_built_paths(project, &mut cargo())
-                .current_dir(&project.root)
-                .args(["test", "--workspace"])
-                .args(SHOWN))
-        },
-    )?;
+    stage("tests of the workspace: unit, documentation, cases, hostile guests", || {
+        run(with_built_paths(project, &mut cargo())
+            .current_dir(&project.root)
+            .args(["test", "--workspace"])
+            .args(SHOWN))
+    })?;
     stage("native tests of the shipped policies", || {
         run(with_built_paths(project, &mut cargo())
             .current_dir(project.root.join("plugins"))

@@ -26,17 +26,12 @@ struct Source {
 
 impl Source {
     fn has_extension(&self, extensions: &[&str]) -> bool {
-        Path::new(&self.path)
-            .extension()
-            .is_some_and(|own| extensions.iter().any(|extension| own == *extension))
+        Path::new(&self.path).extension().is_some_and(|own| extensions.iter().any(|extension| own == *extension))
     }
 
     /// Lines with their numbers as an editor shows them.
     fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text
-            .lines()
-            .enumerate()
-            .map(|(index, line)| (index + 1, line))
+        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 }
 
@@ -45,22 +40,14 @@ pub(crate) fn check(project: &Project) -> Result<()> {
     let mut findings = Vec::new();
     findings.extend(sources.iter().flat_map(paths::of_one_machine));
     findings.extend(sources.iter().flat_map(stubs::left_behind));
-    findings.extend(
-        sources
-            .iter()
-            .flat_map(|source| links::broken(&project.root, source)),
-    );
+    findings.extend(sources.iter().flat_map(|source| links::broken(&project.root, source)));
     findings.extend(size::too_long(&project.root, &sources)?);
     findings.extend(tracks::changed(&project.root)?);
     for finding in &findings {
         println!("{finding}");
     }
     if !findings.is_empty() {
-        bail!(
-            "tidy: {} findings in {} files",
-            findings.len(),
-            sources.len()
-        );
+        bail!("tidy: {} findings in {} files", findings.len(), sources.len());
     }
     println!("tidy: {} files, nothing found", sources.len());
     Ok(())
@@ -82,10 +69,7 @@ fn sources(root: &Path) -> Result<Vec<Source>> {
             continue;
         };
         if let Ok(text) = String::from_utf8(bytes) {
-            sources.push(Source {
-                path: path.to_owned(),
-                text,
-            });
+            sources.push(Source { path: path.to_owned(), text });
         }
     }
     Ok(sources)

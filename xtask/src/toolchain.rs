@@ -48,12 +48,7 @@ enum Way {
 }
 
 impl Way {
-    const ALL: [Self; 4] = [
-        Self::Installed,
-        Self::Rustup,
-        Self::DebianSources,
-        Self::DebianCompiler,
-    ];
+    const ALL: [Self; 4] = [Self::Installed, Self::Rustup, Self::DebianSources, Self::DebianCompiler];
 
     fn name(self) -> &'static str {
         match self {
@@ -152,8 +147,7 @@ fn remapped_paths(project: &Project) -> Vec<String> {
     let cargo_home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
-    let remap =
-        |folder: &Path, name: &str| format!("--remap-path-prefix={}={name}", folder.display());
+    let remap = |folder: &Path, name: &str| format!("--remap-path-prefix={}={name}", folder.display());
     std::iter::once(remap(&project.root, "tollgate"))
         .chain(cargo_home.map(|home| remap(&home, "cargo")))
         .chain(["--remap-path-scope=object".to_owned()])
@@ -165,8 +159,7 @@ fn chosen_ways() -> Result<Vec<Way>> {
         return Ok(Way::ALL.to_vec());
     };
     let known = Way::ALL.map(Way::name).join("`, `");
-    let way = Way::from_name(&name)
-        .with_context(|| format!("{CHOICE_VARIABLE} is `{name}`; it can be `{known}`"))?;
+    let way = Way::from_name(&name).with_context(|| format!("{CHOICE_VARIABLE} is `{name}`; it can be `{known}`"))?;
     Ok(vec![way])
 }
 
@@ -185,10 +178,7 @@ impl Rustc {
                 .map(str::to_owned)
                 .with_context(|| format!("`rustc -vV` does not say its `{name}`"))
         };
-        Ok(Self {
-            release: field("release")?,
-            commit: field("commit-hash")?,
-        })
+        Ok(Self { release: field("release")?, commit: field("commit-hash")? })
     }
 
     /// Names everything made for this very compiler.

@@ -20,13 +20,9 @@ pub(crate) fn changed(root: &Path) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     for (file, checksum) in &recorded {
         match actual.get(file) {
-            None => findings.push(format!(
-                "{RELEASED}/{file}: removed, but the track is released: restore it"
-            )),
+            None => findings.push(format!("{RELEASED}/{file}: removed, but the track is released: restore it")),
             Some(now) if now != checksum => {
-                findings.push(format!(
-                    "{RELEASED}/{file}: edited, but the track is released: restore it"
-                ));
+                findings.push(format!("{RELEASED}/{file}: edited, but the track is released: restore it"));
             }
             Some(_) => {}
         }
@@ -97,8 +93,8 @@ fn actual(root: &Path) -> Result<Checksums> {
         }
         for file in names(&folder)? {
             let path = folder.join(&file);
-            let bytes = std::fs::read(&path)
-                .with_context(|| format!("`{}`: a track holds files only", path.display()))?;
+            let bytes =
+                std::fs::read(&path).with_context(|| format!("`{}`: a track holds files only", path.display()))?;
             checksums.insert(format!("{track}/{file}"), sha256(&bytes));
         }
     }
@@ -106,31 +102,26 @@ fn actual(root: &Path) -> Result<Checksums> {
 }
 
 fn recorded(root: &Path) -> Result<Checksums> {
-    let text = std::fs::read_to_string(root.join(CHECKSUMS))
-        .with_context(|| format!("could not read `{CHECKSUMS}`"))?;
+    let text =
+        std::fs::read_to_string(root.join(CHECKSUMS)).with_context(|| format!("could not read `{CHECKSUMS}`"))?;
     text.lines()
         .map(|line| {
-            let (checksum, file) = line.split_once("  ").with_context(|| {
-                format!("{CHECKSUMS}: `{line}` is not a checksum, two spaces and a file")
-            })?;
+            let (checksum, file) = line
+                .split_once("  ")
+                .with_context(|| format!("{CHECKSUMS}: `{line}` is not a checksum, two spaces and a file"))?;
             Ok((file.to_owned(), checksum.to_owned()))
         })
         .collect()
 }
 
 fn record(root: &Path, checksums: &Checksums) -> Result<()> {
-    let text: String = checksums
-        .iter()
-        .map(|(file, checksum)| format!("{checksum}  {file}\n"))
-        .collect();
-    std::fs::write(root.join(CHECKSUMS), text)
-        .with_context(|| format!("could not write `{CHECKSUMS}`"))
+    let text: String = checksums.iter().map(|(file, checksum)| format!("{checksum}  {file}\n")).collect();
+    std::fs::write(root.join(CHECKSUMS), text).with_context(|| format!("could not write `{CHECKSUMS}`"))
 }
 
 fn names(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    let entries = std::fs::read_dir(folder)
-        .with_context(|| format!("could not list `{}`", folder.display()))?;
+    let entries = std::fs::read_dir(folder).with_context(|| format!("could not list `{}`", folder.display()))?;
     for entry in entries {
         names.push(entry?.file_name().to_string_lossy().into_owned());
     }
@@ -139,10 +130,7 @@ fn names(folder: &Path) -> Result<Vec<String>> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -169,11 +157,7 @@ mod tests {
         let project = project();
         let root = project.path();
         freeze(root, "0.1").expect("the first release");
-        write(
-            root,
-            "wit/types.wit",
-            "interface types { type symbol = u32; }",
-        );
+        write(root, "wit/types.wit", "interface types { type symbol = u32; }");
         assert_eq!(changed(root).expect("readable"), Vec::<String>::new());
         write(root, "wit/released/0.1/types.wit", "interface types { }");
         let findings = changed(root).expect("readable");
@@ -200,10 +184,7 @@ mod tests {
         freeze(project.path(), "0.1").expect("the first release");
         assert!(freeze(project.path(), "0.1").is_err());
         freeze(project.path(), "0.2").expect("the next track");
-        assert_eq!(
-            changed(project.path()).expect("readable"),
-            Vec::<String>::new()
-        );
+        assert_eq!(changed(project.path()).expect("readable"), Vec::<String>::new());
     }
 
     #[test]

@@ -19,10 +19,7 @@ impl Project {
     pub(crate) fn find() -> Result<Self> {
         let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let root = manifest
-            .parent()
-            .context("xtask lies in a folder of the project")?
-            .to_path_buf();
+        let root = manifest.parent().context("xtask lies in a folder of the project")?.to_path_buf();
         let target = Metadata::of(&root.join("Cargo.toml"))?.target_directory;
         Ok(Self { root, target })
     }
@@ -51,9 +48,7 @@ impl Project {
     }
 
     pub(crate) fn tollgate(&self) -> PathBuf {
-        self.target
-            .join("release")
-            .join(format!("tollgate{}", std::env::consts::EXE_SUFFIX))
+        self.target.join("release").join(format!("tollgate{}", std::env::consts::EXE_SUFFIX))
     }
 }
 
@@ -92,38 +87,21 @@ impl Metadata {
         if !manifest.is_file() {
             bail!("there is no `{}`", manifest.display());
         }
-        let text = output(
-            cargo()
-                .args([
-                    "metadata",
-                    "--no-deps",
-                    "--format-version=1",
-                    "--manifest-path",
-                ])
-                .arg(manifest),
-        )?;
-        serde_json::from_str(&text).with_context(|| {
-            format!(
-                "cargo metadata of `{}` was not understood",
-                manifest.display()
-            )
-        })
+        let text =
+            output(cargo().args(["metadata", "--no-deps", "--format-version=1", "--manifest-path"]).arg(manifest))?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("cargo metadata of `{}` was not understood", manifest.display()))
     }
 }
 
 impl Package {
     /// The name of the core module cargo leaves behind, if this package builds one.
     pub(crate) fn core_module(&self) -> Option<String> {
-        let target = self
-            .targets
-            .iter()
-            .find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))?;
+        let target = self.targets.iter().find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))?;
         Some(format!("{}.wasm", target.name.replace('-', "_")))
     }
 
     pub(crate) fn folder(&self) -> &Path {
-        self.manifest_path
-            .parent()
-            .expect("cargo gives the path of a file in a folder")
+        self.manifest_path.parent().expect("cargo gives the path of a file in a folder")
     }
 }

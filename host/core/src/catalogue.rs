@@ -34,12 +34,8 @@ impl Catalogue {
     /// # Errors
     /// When the table of names is full or a name is too long.
     pub fn new(configuration: &Configuration, symbols: &Symbols) -> Result<Self, InternError> {
-        let intern_all = |names: &[String]| {
-            names
-                .iter()
-                .map(|name| symbols.intern(name))
-                .collect::<Result<Vec<_>, _>>()
-        };
+        let intern_all =
+            |names: &[String]| names.iter().map(|name| symbols.intern(name)).collect::<Result<Vec<_>, _>>();
         let mut catalogue = Self {
             task_types: intern_all(&configuration.task_types)?,
             stages: intern_all(&configuration.stages)?,
@@ -58,11 +54,7 @@ impl Catalogue {
                 slots: backend.slots.unwrap_or(u32::MAX),
             });
         }
-        for owner in configuration
-            .budgets
-            .iter()
-            .filter_map(|budget| budget.owner.as_ref())
-        {
+        for owner in configuration.budgets.iter().filter_map(|budget| budget.owner.as_ref()) {
             symbols.intern(owner)?;
         }
         Ok(catalogue)
@@ -70,9 +62,7 @@ impl Catalogue {
 
     /// The models in the order of the configuration, with their tiers.
     pub fn models(&self) -> impl Iterator<Item = (Symbol, Tier)> {
-        self.model_order
-            .iter()
-            .filter_map(|model| Some((*model, self.tier(*model)?)))
+        self.model_order.iter().filter_map(|model| Some((*model, self.tier(*model)?)))
     }
 
     /// A model's tier.
@@ -101,16 +91,11 @@ impl Catalogue {
 
     /// Every model on every backend that serves it, healthy, with all slots free, at what `estimate` says it costs there; a
     /// model for which it says nothing is left out.
-    pub fn candidates(
-        &self,
-        mut estimate: impl FnMut(Symbol, Hosting) -> Option<Nanodollars>,
-    ) -> Vec<Candidate> {
+    pub fn candidates(&self, mut estimate: impl FnMut(Symbol, Hosting) -> Option<Nanodollars>) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for backend in &self.backends {
             for model in &backend.models {
-                if let (Some(tier), Some(estimated_cost)) =
-                    (self.tier(*model), estimate(*model, backend.hosting))
-                {
+                if let (Some(tier), Some(estimated_cost)) = (self.tier(*model), estimate(*model, backend.hosting)) {
                     candidates.push(Candidate {
                         model: *model,
                         backend: backend.name,

@@ -56,10 +56,7 @@ pub struct AttemptRules {
 
 impl Default for AttemptRules {
     fn default() -> Self {
-        Self {
-            idle: Milliseconds::new(30 * 60 * 1_000),
-            fast: Milliseconds::new(10_000),
-        }
+        Self { idle: Milliseconds::new(30 * 60 * 1_000), fast: Milliseconds::new(10_000) }
     }
 }
 
@@ -220,10 +217,7 @@ impl BudgetConfiguration {
     pub fn hard(&self) -> Nanodollars {
         self.hard.unwrap_or_else(|| {
             let limit = u128::from(self.limit.as_u64());
-            let hard = limit
-                .saturating_mul(110)
-                .checked_div(100)
-                .and_then(|hard| u64::try_from(hard).ok());
+            let hard = limit.saturating_mul(110).checked_div(100).and_then(|hard| u64::try_from(hard).ok());
             hard.map_or(Nanodollars::MAX, Nanodollars::new)
         })
     }
@@ -283,9 +277,7 @@ pub enum ConfigurationError {
         name: String,
     },
     /// A backend serves a model that is not there.
-    #[error(
-        "backend `{backend}` serves `{model}`, which no [[model]] names: add one with its tier"
-    )]
+    #[error("backend `{backend}` serves `{model}`, which no [[model]] names: add one with its tier")]
     UnknownModel {
         /// Which backend.
         backend: String,
@@ -293,9 +285,7 @@ pub enum ConfigurationError {
         model: String,
     },
     /// A ceiling below the limit can never be reached by going over the limit.
-    #[error(
-        "the budget of {limit} for {scope} has a lower `hard` ceiling of {hard}: raise `hard` or drop it"
-    )]
+    #[error("the budget of {limit} for {scope} has a lower `hard` ceiling of {hard}: raise `hard` or drop it")]
     HardBelowLimit {
         /// Which scope.
         scope: ScopeKind,
@@ -312,25 +302,18 @@ impl Configuration {
     /// # Errors
     /// The first mistake, with its line where it is one of form.
     pub fn parse(text: &str) -> Result<Self, ConfigurationError> {
-        let configuration: Self =
-            toml::from_str(text).map_err(|error| ConfigurationError::Form {
-                message: error.to_string().trim_end().to_owned(),
-            })?;
+        let configuration: Self = toml::from_str(text)
+            .map_err(|error| ConfigurationError::Form { message: error.to_string().trim_end().to_owned() })?;
         configuration.check()?;
         Ok(configuration)
     }
 
     fn check(&self) -> Result<(), ConfigurationError> {
         if self.version != CONFIGURATION_VERSION {
-            return Err(ConfigurationError::Version {
-                found: self.version,
-            });
+            return Err(ConfigurationError::Version { found: self.version });
         }
         unique("models", self.models.iter().map(|model| &model.name))?;
-        unique(
-            "backends",
-            self.backends.iter().map(|backend| &backend.name),
-        )?;
+        unique("backends", self.backends.iter().map(|backend| &backend.name))?;
         unique("policies", self.policies.iter().map(|policy| &policy.name))?;
         let tiers = self.tiers();
         for backend in &self.backends {
@@ -353,24 +336,15 @@ impl Configuration {
     /// Each model's tier.
     #[must_use]
     pub fn tiers(&self) -> BTreeMap<&str, Tier> {
-        self.models
-            .iter()
-            .map(|model| (model.name.as_str(), model.tier))
-            .collect()
+        self.models.iter().map(|model| (model.name.as_str(), model.tier)).collect()
     }
 }
 
-fn unique<'a>(
-    what: &'static str,
-    names: impl Iterator<Item = &'a String>,
-) -> Result<(), ConfigurationError> {
+fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), ConfigurationError> {
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {
-            return Err(ConfigurationError::Duplicate {
-                what,
-                name: name.clone(),
-            });
+            return Err(ConfigurationError::Duplicate { what, name: name.clone() });
         }
     }
     Ok(())
@@ -402,10 +376,7 @@ mod tests {
         assert_eq!(configuration.attempts, AttemptRules::default());
         assert_eq!(configuration.policies[0].component(), "kill-switch");
         assert_eq!(configuration.policies[0].on_error, OnError::Refuse);
-        assert_eq!(
-            configuration.budgets[0].hard(),
-            Nanodollars::new(11_000_000_000)
-        );
+        assert_eq!(configuration.budgets[0].hard(), Nanodollars::new(11_000_000_000));
         Ok(())
     }
 
@@ -413,54 +384,23 @@ mod tests {
     fn every_mistake_is_named() {
         for (from, to, says) in [
             ("version = 1", "version = 2", "this build reads version 1"),
-            (
-                "tier = \"premium\"",
-                "tier = \"best\"",
-                "unknown variant `best`",
-            ),
-            (
-                "scope = \"run\"",
-                "scope = \"run\"\ncolour = 1",
-                "unknown field `colour`",
-            ),
-            (
-                "models = [\"claude-opus-4-6\"]",
-                "models = [\"gpt-9\"]",
-                "backend `anthropic` serves `gpt-9`",
-            ),
-            (
-                "\"10.00 USD\"",
-                "\"10 dollars\"",
-                "`10 dollars` is not an amount of money",
-            ),
-            (
-                "\"10.00 USD\"",
-                "\"10.00 USD\"\nhard = \"9.00 USD\"",
-                "lower `hard` ceiling of 9.00 USD",
-            ),
-            (
-                "[[policy]]",
-                "[[policy]]\nname = \"kill-switch\"\n[[policy]]",
-                "two policies are called `kill-switch`",
-            ),
+            ("tier = \"premium\"", "tier = \"best\"", "unknown variant `best`"),
+            ("scope = \"run\"", "scope = \"run\"\ncolour = 1", "unknown field `colour`"),
+            ("models = [\"claude-opus-4-6\"]", "models = [\"gpt-9\"]", "backend `anthropic` serves `gpt-9`"),
+            ("\"10.00 USD\"", "\"10 dollars\"", "`10 dollars` is not an amount of money"),
+            ("\"10.00 USD\"", "\"10.00 USD\"\nhard = \"9.00 USD\"", "lower `hard` ceiling of 9.00 USD"),
+            ("[[policy]]", "[[policy]]\nname = \"kill-switch\"\n[[policy]]", "two policies are called `kill-switch`"),
         ] {
             let text = SMALL.replace(from, to);
             let message = Configuration::parse(&text).map_err(|error| error.to_string());
-            assert!(
-                message
-                    .as_ref()
-                    .is_err_and(|message| message.contains(says)),
-                "{to}: {message:?}"
-            );
+            assert!(message.as_ref().is_err_and(|message| message.contains(says)), "{to}: {message:?}");
         }
     }
 
     #[test]
     fn a_mistake_of_form_names_its_line() {
         let text = SMALL.replace("tier = \"premium\"", "tier = 3");
-        assert!(
-            Configuration::parse(&text).is_err_and(|error| error.to_string().contains("line 6"))
-        );
+        assert!(Configuration::parse(&text).is_err_and(|error| error.to_string().contains("line 6")));
     }
 
     #[test]

@@ -150,18 +150,8 @@ pub struct Permit {
 }
 
 impl Permit {
-    pub(crate) const fn new(
-        candidate: u32,
-        output_cap: Option<u32>,
-        switch_epoch: u64,
-        now_ms: u64,
-    ) -> Self {
-        Self {
-            candidate,
-            output_cap,
-            switch_epoch,
-            expires_ms: now_ms.saturating_add(PERMIT_LIFETIME_MS),
-        }
+    pub(crate) const fn new(candidate: u32, output_cap: Option<u32>, switch_epoch: u64, now_ms: u64) -> Self {
+        Self { candidate, output_cap, switch_epoch, expires_ms: now_ms.saturating_add(PERMIT_LIFETIME_MS) }
     }
 
     /// Where the dispatch goes: an index into its candidates.

@@ -190,16 +190,13 @@ impl Account {
     /// What is left below the hard ceiling.
     #[must_use]
     pub const fn affordable(&self) -> Nanodollars {
-        self.hard
-            .saturating_sub(self.spent.saturating_add(self.reserved))
+        self.hard.saturating_sub(self.spent.saturating_add(self.reserved))
     }
 
     /// Spent and reserved in thousandths of the limit.
     #[must_use]
     pub fn utilisation_permille(&self) -> u32 {
-        self.spent
-            .saturating_add(self.reserved)
-            .permille_of(self.limit)
+        self.spent.saturating_add(self.reserved).permille_of(self.limit)
     }
 }
 
@@ -207,10 +204,6 @@ impl Dispatch {
     /// What the tightest budget can still pay; [`Nanodollars::MAX`] without a budget.
     #[must_use]
     pub fn affordable(&self) -> Nanodollars {
-        self.accounts
-            .iter()
-            .map(Account::affordable)
-            .min()
-            .unwrap_or(Nanodollars::MAX)
+        self.accounts.iter().map(Account::affordable).min().unwrap_or(Nanodollars::MAX)
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Account, Attempts, Candidate, Catalogue, Dispatch, Health, Hosting, Nanodollars, Priority,
-    Reference, Repetition, ScopeKind, Spending, Symbol, Symbols, Tier,
+    Account, Attempts, Candidate, Catalogue, Dispatch, Health, Hosting, Nanodollars, Priority, Reference, Repetition,
+    ScopeKind, Spending, Symbol, Symbols, Tier,
 };
 
 /// A dispatch with its names as text. Amounts are `"0.25 USD"` or whole nanodollars; times are milliseconds.
@@ -115,17 +115,13 @@ pub struct AccountDocument {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     /// A candidate needs a tier.
-    #[error(
-        "candidate `{model}` has no `tier`, and no [[model]] of the configuration names it: give it one"
-    )]
+    #[error("candidate `{model}` has no `tier`, and no [[model]] of the configuration names it: give it one")]
     UnknownTier {
         /// Which model.
         model: String,
     },
     /// The sticky candidate has to be one of them.
-    #[error(
-        "`sticky` is {sticky}, and there are {candidates} candidates: it is an index into them"
-    )]
+    #[error("`sticky` is {sticky}, and there are {candidates} candidates: it is an index into them")]
     StickyOutOfRange {
         /// What it says.
         sticky: u32,
@@ -139,15 +135,8 @@ impl DispatchDocument {
     ///
     /// # Errors
     /// When a candidate's tier is not known or `sticky` names none.
-    pub fn to_dispatch(
-        &self,
-        catalogue: &Catalogue,
-        symbols: &Symbols,
-    ) -> Result<Dispatch, DocumentError> {
-        let symbol = |name: &Option<String>| {
-            name.as_deref()
-                .map_or(Symbol::UNKNOWN, |name| symbols.lookup(name))
-        };
+    pub fn to_dispatch(&self, catalogue: &Catalogue, symbols: &Symbols) -> Result<Dispatch, DocumentError> {
+        let symbol = |name: &Option<String>| name.as_deref().map_or(Symbol::UNKNOWN, |name| symbols.lookup(name));
         let mut dispatch = Dispatch {
             now_ms: self.now_ms,
             waited_ms: self.waited_ms,
@@ -171,29 +160,13 @@ impl DispatchDocument {
         dispatch.task = self.task.as_deref().map(Reference::of).or(run);
         dispatch.sample = run.or(dispatch.task);
         dispatch.candidates = self.candidates(catalogue, symbols)?;
-        dispatch.accounts = self
-            .accounts
-            .iter()
-            .map(|account| account.to_account(symbols))
-            .collect();
-        dispatch.tags = self
-            .tags
-            .iter()
-            .map(|(name, value)| (symbols.lookup(name), symbols.lookup(value)))
-            .collect();
-        dispatch.counters = self
-            .counters
-            .iter()
-            .map(|(name, count)| (symbols.lookup(name), *count))
-            .collect();
+        dispatch.accounts = self.accounts.iter().map(|account| account.to_account(symbols)).collect();
+        dispatch.tags = self.tags.iter().map(|(name, value)| (symbols.lookup(name), symbols.lookup(value))).collect();
+        dispatch.counters = self.counters.iter().map(|(name, count)| (symbols.lookup(name), *count)).collect();
         Ok(dispatch)
     }
 
-    fn candidates(
-        &self,
-        catalogue: &Catalogue,
-        symbols: &Symbols,
-    ) -> Result<Vec<Candidate>, DocumentError> {
+    fn candidates(&self, catalogue: &Catalogue, symbols: &Symbols) -> Result<Vec<Candidate>, DocumentError> {
         let candidates = if self.candidates.is_empty() {
             catalogue.candidates(|_, _| Some(Nanodollars::ZERO))
         } else {
@@ -203,13 +176,8 @@ impl DispatchDocument {
                 .collect::<Result<Vec<_>, _>>()?
         };
         match self.sticky {
-            Some(sticky)
-                if usize::try_from(sticky).is_ok_and(|sticky| sticky >= candidates.len()) =>
-            {
-                Err(DocumentError::StickyOutOfRange {
-                    sticky,
-                    candidates: candidates.len(),
-                })
+            Some(sticky) if usize::try_from(sticky).is_ok_and(|sticky| sticky >= candidates.len()) => {
+                Err(DocumentError::StickyOutOfRange { sticky, candidates: candidates.len() })
             }
             _ => Ok(candidates),
         }
@@ -246,17 +214,12 @@ impl AttemptsDocument {
 }
 
 impl CandidateDocument {
-    fn to_candidate(
-        &self,
-        catalogue: &Catalogue,
-        symbols: &Symbols,
-    ) -> Result<Candidate, DocumentError> {
+    fn to_candidate(&self, catalogue: &Catalogue, symbols: &Symbols) -> Result<Candidate, DocumentError> {
         let model = symbols.lookup(&self.model);
-        let tier = self.tier.or_else(|| catalogue.tier(model)).ok_or_else(|| {
-            DocumentError::UnknownTier {
-                model: self.model.clone(),
-            }
-        })?;
+        let tier = self
+            .tier
+            .or_else(|| catalogue.tier(model))
+            .ok_or_else(|| DocumentError::UnknownTier { model: self.model.clone() })?;
         Ok(Candidate {
             model,
             backend: symbols.lookup(&self.backend),
@@ -274,10 +237,7 @@ impl AccountDocument {
     fn to_account(&self, symbols: &Symbols) -> Account {
         Account {
             kind: self.kind,
-            owner: self
-                .owner
-                .as_deref()
-                .map_or(Symbol::UNKNOWN, |owner| symbols.lookup(owner)),
+            owner: self.owner.as_deref().map_or(Symbol::UNKNOWN, |owner| symbols.lookup(owner)),
             spent: self.spent,
             reserved: self.reserved,
             limit: self.limit,

@@ -16,13 +16,7 @@ pub struct Milliseconds(u64);
 )]
 pub struct MillisecondsError(String);
 
-const UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 impl Milliseconds {
     /// That many milliseconds.
@@ -81,12 +75,9 @@ mod tests {
 
     #[test]
     fn spans_read_back_in_their_largest_unit() {
-        for (text, milliseconds, shown) in [
-            ("250ms", 250, "250ms"),
-            ("60s", 60_000, "1m"),
-            ("36h", 129_600_000, "36h"),
-            ("2d", 172_800_000, "2d"),
-        ] {
+        for (text, milliseconds, shown) in
+            [("250ms", 250, "250ms"), ("60s", 60_000, "1m"), ("36h", 129_600_000, "36h"), ("2d", 172_800_000, "2d")]
+        {
             let span: Result<Milliseconds, _> = text.parse();
             assert_eq!(span, Ok(Milliseconds::new(milliseconds)));
             assert_eq!(span.map(|span| span.to_string()), Ok(shown.to_owned()));
@@ -95,17 +86,7 @@ mod tests {
 
     #[test]
     fn a_number_without_a_unit_is_refused() {
-        for text in [
-            "",
-            "5",
-            "5 m",
-            "-5m",
-            "1.5h",
-            "m",
-            "5weeks",
-            "99999999999999999999d",
-            "18446744073709551615d",
-        ] {
+        for text in ["", "5", "5 m", "-5m", "1.5h", "m", "5weeks", "99999999999999999999d", "18446744073709551615d"] {
             assert!(text.parse::<Milliseconds>().is_err(), "{text}");
         }
     }

@@ -8,19 +8,8 @@
 //! | what counts as an attempt | [`History`] |
 //! | what an operator writes | [`Configuration`] |
 #![warn(missing_docs)]
-#![warn(
-    clippy::arithmetic_side_effects,
-    clippy::float_arithmetic,
-    clippy::indexing_slicing
-)]
-#![cfg_attr(
-    test,
-    allow(
-        clippy::arithmetic_side_effects,
-        clippy::indexing_slicing,
-        reason = "tests may panic"
-    )
-)]
+#![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "tests may panic"))]
 
 mod catalogue;
 pub mod config;
@@ -40,21 +29,16 @@ mod verdict;
 
 pub use catalogue::{Backend, Catalogue};
 pub use config::{Configuration, ConfigurationError};
-pub use decision::{
-    Decision, Outcome, PERMIT_LIFETIME_MS, Permit, PolicyIndex, Refusal, Source, Trail, TrailEntry,
-};
+pub use decision::{Decision, Outcome, PERMIT_LIFETIME_MS, Permit, PolicyIndex, Refusal, Source, Trail, TrailEntry};
 pub use dispatch::{
-    Account, Attempts, Candidate, Dispatch, MAX_ACCOUNTS, MAX_CANDIDATES, Repetition, ScopePath,
-    Spending,
+    Account, Attempts, Candidate, Dispatch, MAX_ACCOUNTS, MAX_CANDIDATES, Repetition, ScopePath, Spending,
 };
 pub use document::{
-    AccountDocument, AttemptsDocument, CandidateDocument, DispatchDocument, DocumentError,
-    SpendingDocument,
+    AccountDocument, AttemptsDocument, CandidateDocument, DispatchDocument, DocumentError, SpendingDocument,
 };
 pub use duration::{Milliseconds, MillisecondsError};
 pub use history::{
-    CounterBy, CounterEvent, CounterRule, Failure, History, Report, Status, Threshold,
-    ThresholdReached,
+    CounterBy, CounterEvent, CounterRule, Failure, History, Report, Status, Threshold, ThresholdReached,
 };
 pub use money::{MoneyError, MoneyProblem, NANODOLLARS_PER_DOLLAR, Nanodollars};
 pub use ruling::Ruling;
@@ -64,6 +48,6 @@ pub use symbol::{InternError, Symbol, Symbols};
 pub use tier::{Health, Hosting, PolicyKind, Priority, Tier, WordError};
 pub use usage::Usage;
 pub use verdict::{
-    BudgetVerdict, EvaluationFailure, KillSwitchVerdict, OnError, Reason, RetryCeilingVerdict,
-    RoutingVerdict, SwitchMode, Trip, TripSelector, Unit, Verdict,
+    BudgetVerdict, EvaluationFailure, KillSwitchVerdict, OnError, Reason, RetryCeilingVerdict, RoutingVerdict,
+    SwitchMode, Trip, TripSelector, Unit, Verdict,
 };

@@ -109,16 +109,10 @@ impl Nanodollars {
     pub fn from_decimal_rounded(text: &str) -> Result<Self, MoneyError> {
         match decimal(text) {
             Err(MoneyProblem::TooFine) => {
-                let error = |problem| MoneyError {
-                    text: text.to_owned(),
-                    problem,
-                };
+                let error = |problem| MoneyError { text: text.to_owned(), problem };
                 rounded_decimal(text).map(Self).map_err(error)
             }
-            read => read.map(Self).map_err(|problem| MoneyError {
-                text: text.to_owned(),
-                problem,
-            }),
+            read => read.map(Self).map_err(|problem| MoneyError { text: text.to_owned(), problem }),
         }
     }
 
@@ -128,18 +122,12 @@ impl Nanodollars {
     /// # Errors
     /// When it is not a non-negative decimal number, has a part finer than a nanodollar, or is too large.
     pub fn from_decimal(text: &str) -> Result<Self, MoneyError> {
-        decimal(text).map(Self).map_err(|problem| MoneyError {
-            text: text.to_owned(),
-            problem,
-        })
+        decimal(text).map(Self).map_err(|problem| MoneyError { text: text.to_owned(), problem })
     }
 }
 
 const fn split(nanodollars: u64) -> (u64, u64) {
-    (
-        nanodollars / NANODOLLARS_PER_DOLLAR,
-        nanodollars % NANODOLLARS_PER_DOLLAR,
-    )
+    (nanodollars / NANODOLLARS_PER_DOLLAR, nanodollars % NANODOLLARS_PER_DOLLAR)
 }
 
 /// `14.20 USD`: at least two digits behind the point, and as many as the amount needs.
@@ -148,10 +136,7 @@ impl fmt::Display for Nanodollars {
         let (dollars, rest) = split(self.0);
         let digits = format!("{rest:09}");
         let needed = digits.trim_end_matches('0').len().max(2);
-        f.pad(&format!(
-            "{dollars}.{} USD",
-            digits.get(..needed).unwrap_or(&digits)
-        ))
+        f.pad(&format!("{dollars}.{} USD", digits.get(..needed).unwrap_or(&digits)))
     }
 }
 
@@ -184,15 +169,8 @@ impl FromStr for Nanodollars {
     type Err = MoneyError;
 
     fn from_str(text: &str) -> Result<Self, MoneyError> {
-        let error = |problem| MoneyError {
-            text: text.to_owned(),
-            problem,
-        };
-        let number = text
-            .trim()
-            .strip_suffix("USD")
-            .ok_or_else(|| error(MoneyProblem::Currency))?
-            .trim_end();
+        let error = |problem| MoneyError { text: text.to_owned(), problem };
+        let number = text.trim().strip_suffix("USD").ok_or_else(|| error(MoneyProblem::Currency))?.trim_end();
         if number.contains(['e', 'E']) {
             return Err(error(MoneyProblem::Number));
         }
@@ -206,38 +184,24 @@ fn rounded_decimal(text: &str) -> Result<u64, MoneyProblem> {
     let exponent: i64 = exponent.parse().map_err(|_| MoneyProblem::Number)?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{fraction}");
-    let places = i64::try_from(whole.len())
-        .unwrap_or(i64::MAX)
-        .saturating_add(exponent)
-        .saturating_add(9);
+    let places = i64::try_from(whole.len()).unwrap_or(i64::MAX).saturating_add(exponent).saturating_add(9);
     let Ok(places) = usize::try_from(places) else {
         return Ok(0);
     };
-    let kept = digits
-        .get(..places.min(digits.len()))
-        .filter(|kept| !kept.is_empty())
-        .unwrap_or("0");
-    let half_or_more = digits
-        .as_bytes()
-        .get(places)
-        .is_some_and(|digit| *digit >= b'5');
+    let kept = digits.get(..places.min(digits.len())).filter(|kept| !kept.is_empty()).unwrap_or("0");
+    let half_or_more = digits.as_bytes().get(places).is_some_and(|digit| *digit >= b'5');
     let kept: u64 = kept.parse().map_err(|_| MoneyProblem::TooLarge)?;
-    kept.checked_add(u64::from(half_or_more))
-        .ok_or(MoneyProblem::TooLarge)
+    kept.checked_add(u64::from(half_or_more)).ok_or(MoneyProblem::TooLarge)
 }
 
 /// Reads `digits[.digits][e[-]digits]` as a whole number of nanodollars.
 fn decimal(text: &str) -> Result<u64, MoneyProblem> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (
-            mantissa,
-            exponent.parse::<i32>().map_err(|_| MoneyProblem::Number)?,
-        ),
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| MoneyProblem::Number)?),
         None => (text, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-    let plain =
-        |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if !plain(whole) || !plain(fraction) {
         return Err(MoneyProblem::Number);
     }
@@ -252,19 +216,12 @@ fn decimal(text: &str) -> Result<u64, MoneyProblem> {
     let shift = i64::from(exponent).saturating_add(9).saturating_sub(places);
     if shift >= 0 {
         let value: u128 = digits.parse().map_err(|_| MoneyProblem::TooLarge)?;
-        let factor = u32::try_from(shift)
-            .ok()
-            .and_then(|shift| 10_u128.checked_pow(shift));
-        let scaled = factor
-            .and_then(|factor| value.checked_mul(factor))
-            .ok_or(MoneyProblem::TooLarge)?;
+        let factor = u32::try_from(shift).ok().and_then(|shift| 10_u128.checked_pow(shift));
+        let scaled = factor.and_then(|factor| value.checked_mul(factor)).ok_or(MoneyProblem::TooLarge)?;
         return u64::try_from(scaled).map_err(|_| MoneyProblem::TooLarge);
     }
     let dropped = usize::try_from(shift.unsigned_abs()).map_err(|_| MoneyProblem::TooFine)?;
-    let kept = digits
-        .len()
-        .checked_sub(dropped)
-        .ok_or(MoneyProblem::TooFine)?;
+    let kept = digits.len().checked_sub(dropped).ok_or(MoneyProblem::TooFine)?;
     match (digits.get(..kept), digits.get(kept..)) {
         (Some(kept), Some(dropped)) if dropped.bytes().all(|byte| byte == b'0') => {
             if kept.is_empty() {
@@ -336,11 +293,7 @@ mod tests {
             ("3e2", 300_000_000_000),
             ("0.10e0", 100_000_000),
         ] {
-            assert_eq!(
-                Nanodollars::from_decimal(text),
-                Ok(Nanodollars::new(nanodollars)),
-                "{text}"
-            );
+            assert_eq!(Nanodollars::from_decimal(text), Ok(Nanodollars::new(nanodollars)), "{text}");
         }
     }
 
@@ -357,16 +310,9 @@ mod tests {
             ("0.0000000001 USD", MoneyProblem::TooFine),
             ("18446744073.709551616 USD", MoneyProblem::TooLarge),
         ] {
-            assert_eq!(
-                text.parse::<Nanodollars>().map_err(|error| error.problem),
-                Err(problem),
-                "{text}"
-            );
+            assert_eq!(text.parse::<Nanodollars>().map_err(|error| error.problem), Err(problem), "{text}");
         }
-        assert_eq!(
-            Nanodollars::from_decimal("1e-10").map_err(|error| error.problem),
-            Err(MoneyProblem::TooFine)
-        );
+        assert_eq!(Nanodollars::from_decimal("1e-10").map_err(|error| error.problem), Err(MoneyProblem::TooFine));
         assert!(Nanodollars::from_decimal("1e99999999999").is_err());
         assert!(Nanodollars::from_decimal("NaN").is_err());
     }
@@ -382,11 +328,7 @@ mod tests {
             ("1.9999999999", 2_000_000_000),
             ("3", 3_000_000_000),
         ] {
-            assert_eq!(
-                Nanodollars::from_decimal_rounded(text),
-                Ok(Nanodollars::new(nanodollars)),
-                "{text}"
-            );
+            assert_eq!(Nanodollars::from_decimal_rounded(text), Ok(Nanodollars::new(nanodollars)), "{text}");
         }
         assert!(Nanodollars::from_decimal_rounded("-0.1").is_err());
         assert!(Nanodollars::from_decimal_rounded("18446744073.7095516159").is_err());
@@ -396,10 +338,7 @@ mod tests {
     fn utilisation_of_a_zero_limit_is_the_most() {
         assert_eq!(Nanodollars::new(1).permille_of(Nanodollars::ZERO), u32::MAX);
         assert_eq!(Nanodollars::ZERO.permille_of(Nanodollars::ZERO), 0);
-        assert_eq!(
-            Nanodollars::new(799).permille_of(Nanodollars::new(1000)),
-            799
-        );
+        assert_eq!(Nanodollars::new(799).permille_of(Nanodollars::new(1000)), 799);
     }
 
     proptest! {

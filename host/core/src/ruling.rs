@@ -9,8 +9,8 @@ use crate::decision::{Decision, Outcome, Permit, Refusal, Source, Trail, TrailEn
 use crate::dispatch::{Candidate, Dispatch, MAX_ACCOUNTS, MAX_CANDIDATES};
 use crate::switch::SwitchBoard;
 use crate::{
-    BudgetVerdict, EvaluationFailure, Health, KillSwitchVerdict, Nanodollars, OnError, PolicyKind,
-    Reason, RetryCeilingVerdict, RoutingVerdict, SwitchMode, Symbol, Tier, Verdict,
+    BudgetVerdict, EvaluationFailure, Health, KillSwitchVerdict, Nanodollars, OnError, PolicyKind, Reason,
+    RetryCeilingVerdict, RoutingVerdict, SwitchMode, Symbol, Tier, Verdict,
 };
 
 /// A decision in the making.
@@ -57,9 +57,7 @@ impl<'a> Ruling<'a> {
         let mut ruling = Self {
             dispatch,
             switch_epoch: switches.epoch(),
-            cover: switches
-                .cover(dispatch)
-                .map(|switch| (switch.mode, switch.reason.code)),
+            cover: switches.cover(dispatch).map(|switch| (switch.mode, switch.reason.code)),
             usable: 0,
             floor: Tier::Low,
             chosen: None,
@@ -78,11 +76,7 @@ impl<'a> Ruling<'a> {
             }
             match switches.cover_of_candidate(candidate, dispatch.now_ms) {
                 Some(switch) => switched_off = Some(switch.reason),
-                None => {
-                    ruling.usable |= 1_u64
-                        .checked_shl(u32::try_from(index).unwrap_or(64))
-                        .unwrap_or(0)
-                }
+                None => ruling.usable |= 1_u64.checked_shl(u32::try_from(index).unwrap_or(64)).unwrap_or(0),
             }
         }
         if ruling.usable == 0 {
@@ -111,20 +105,15 @@ impl<'a> Ruling<'a> {
     }
 
     /// The candidates that can be used, with their index in the dispatch.
-    pub fn usable_candidates(
-        &self,
-    ) -> impl Iterator<Item = (u32, &'a Candidate)> + Clone + use<'a> {
+    pub fn usable_candidates(&self) -> impl Iterator<Item = (u32, &'a Candidate)> + Clone + use<'a> {
         let usable = self.usable;
-        (0_u32..)
-            .zip(&self.dispatch.candidates)
-            .filter(move |(index, _)| is_set(usable, *index))
+        (0_u32..).zip(&self.dispatch.candidates).filter(move |(index, _)| is_set(usable, *index))
     }
 
     /// Whether every candidate of the dispatch can be used, so that indices need no translation.
     #[must_use]
     pub fn all_candidates_usable(&self) -> bool {
-        usize::try_from(self.usable.count_ones())
-            .is_ok_and(|usable| usable == self.dispatch.candidates.len())
+        usize::try_from(self.usable.count_ones()).is_ok_and(|usable| usable == self.dispatch.candidates.len())
     }
 
     /// The candidate that routing settled on, once it has.
@@ -153,9 +142,7 @@ impl<'a> Ruling<'a> {
             Verdict::RetryCeiling(verdict) => self.hear_retry_ceiling(verdict, by),
             Verdict::Routing(verdict) => self.hear_routing(verdict, by),
             Verdict::Budget(verdict) => self.hear_budget(verdict, by),
-            Verdict::Failed(failure, OnError::Refuse | OnError::LastGood)
-                if entry.kind != PolicyKind::Routing =>
-            {
+            Verdict::Failed(failure, OnError::Refuse | OnError::LastGood) if entry.kind != PolicyKind::Routing => {
                 self.raise(Strictest::Refuse(by, Refusal::PolicyFailed(failure)));
             }
             Verdict::Failed(..) => {}
@@ -193,8 +180,7 @@ impl<'a> Ruling<'a> {
     /// What the chosen candidate is expected to cost.
     #[must_use]
     pub fn estimated_cost(&self) -> Nanodollars {
-        self.chosen()
-            .map_or(Nanodollars::ZERO, |candidate| candidate.estimated_cost)
+        self.chosen().map_or(Nanodollars::ZERO, |candidate| candidate.estimated_cost)
     }
 
     /// Ends the chain. This is the only place where a permit is made.
@@ -204,35 +190,19 @@ impl<'a> Ruling<'a> {
             (Strictest::Refuse(by, cause), _) => Outcome::Refuse { by, cause },
             (Strictest::Hold(by, reason), _) => Outcome::Hold { by, reason },
             (Strictest::Slow(milliseconds, by), _) => Outcome::Slow { milliseconds, by },
-            (Strictest::Proceed, Some(candidate)) => Outcome::Proceed(Permit::new(
-                candidate,
-                self.output_cap,
-                self.switch_epoch,
-                self.dispatch.now_ms,
-            )),
-            (Strictest::Proceed, None) => Outcome::Refuse {
-                by: Source::Host,
-                cause: Refusal::NoCandidate,
-            },
+            (Strictest::Proceed, Some(candidate)) => {
+                Outcome::Proceed(Permit::new(candidate, self.output_cap, self.switch_epoch, self.dispatch.now_ms))
+            }
+            (Strictest::Proceed, None) => Outcome::Refuse { by: Source::Host, cause: Refusal::NoCandidate },
         };
-        Decision {
-            outcome,
-            floor: self.floor,
-            generation,
-            trail: self.trail,
-            nanoseconds: 0,
-        }
+        Decision { outcome, floor: self.floor, generation, trail: self.trail, nanoseconds: 0 }
     }
 
     fn hear_kill_switch(&mut self, verdict: KillSwitchVerdict, by: Source) {
         match verdict {
             KillSwitchVerdict::Proceed => {}
-            KillSwitchVerdict::Stop(reason) => {
-                self.raise(Strictest::Refuse(by, Refusal::Policy(reason)))
-            }
-            KillSwitchVerdict::Trip(trip) => {
-                self.raise(Strictest::Refuse(by, Refusal::Policy(trip.reason)))
-            }
+            KillSwitchVerdict::Stop(reason) => self.raise(Strictest::Refuse(by, Refusal::Policy(reason))),
+            KillSwitchVerdict::Trip(trip) => self.raise(Strictest::Refuse(by, Refusal::Policy(trip.reason))),
         }
     }
 
@@ -240,22 +210,16 @@ impl<'a> Ruling<'a> {
         match verdict {
             RetryCeilingVerdict::Proceed => {}
             RetryCeilingVerdict::RaiseFloor(tier) => self.floor = self.floor.max(tier),
-            RetryCeilingVerdict::BackOff { milliseconds } => {
-                self.raise(Strictest::Slow(milliseconds, by))
-            }
+            RetryCeilingVerdict::BackOff { milliseconds } => self.raise(Strictest::Slow(milliseconds, by)),
             RetryCeilingVerdict::HoldForHuman(reason) => self.raise(Strictest::Hold(by, reason)),
-            RetryCeilingVerdict::Refuse(reason) => {
-                self.raise(Strictest::Refuse(by, Refusal::Policy(reason)))
-            }
+            RetryCeilingVerdict::Refuse(reason) => self.raise(Strictest::Refuse(by, Refusal::Policy(reason))),
         }
     }
 
     fn hear_routing(&mut self, verdict: RoutingVerdict, by: Source) {
         match verdict {
             RoutingVerdict::NoOpinion => {}
-            RoutingVerdict::Refuse(reason) => {
-                self.raise(Strictest::Refuse(by, Refusal::Policy(reason)))
-            }
+            RoutingVerdict::Refuse(reason) => self.raise(Strictest::Refuse(by, Refusal::Policy(reason))),
             RoutingVerdict::UseCandidate(index) => {
                 if self.chosen.is_none() {
                     self.chosen = Some(index);
@@ -272,9 +236,7 @@ impl<'a> Ruling<'a> {
                 self.output_cap = Some(self.output_cap.map_or(tokens, |cap| cap.min(tokens)));
             }
             BudgetVerdict::HoldForApproval(reason) => self.raise(Strictest::Hold(by, reason)),
-            BudgetVerdict::Refuse(reason) => {
-                self.raise(Strictest::Refuse(by, Refusal::Policy(reason)))
-            }
+            BudgetVerdict::Refuse(reason) => self.raise(Strictest::Refuse(by, Refusal::Policy(reason))),
         }
     }
 
@@ -299,9 +261,7 @@ impl<'a> Ruling<'a> {
     }
 
     fn candidate(&self, index: u32) -> Option<&'a Candidate> {
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| self.dispatch.candidates.get(index))
+        usize::try_from(index).ok().and_then(|index| self.dispatch.candidates.get(index))
     }
 }
 

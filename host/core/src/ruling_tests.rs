@@ -6,12 +6,7 @@ use super::*;
 use crate::decision::PolicyIndex;
 use crate::{Hosting, Selector, Switch, Trip, TripSelector, Unit};
 
-const REASON: Reason = Reason {
-    code: Symbol::from_u32(7),
-    unit: Unit::Count,
-    actual: 5,
-    limit: 4,
-};
+const REASON: Reason = Reason { code: Symbol::from_u32(7), unit: Unit::Count, actual: 5, limit: 4 };
 
 fn candidate(model: u32, tier: Tier, cost: u64) -> Candidate {
     Candidate {
@@ -27,27 +22,13 @@ fn candidate(model: u32, tier: Tier, cost: u64) -> Candidate {
 }
 
 fn dispatch() -> Dispatch {
-    let candidates = vec![
-        candidate(1, Tier::Low, 10),
-        candidate(2, Tier::Middle, 30),
-        candidate(3, Tier::Premium, 50),
-    ];
-    Dispatch {
-        candidates,
-        ..Dispatch::default()
-    }
+    let candidates = vec![candidate(1, Tier::Low, 10), candidate(2, Tier::Middle, 30), candidate(3, Tier::Premium, 50)];
+    Dispatch { candidates, ..Dispatch::default() }
 }
 
 fn entry(verdict: Verdict) -> TrailEntry {
     let kind = verdict.kind().unwrap_or(PolicyKind::Budget);
-    TrailEntry {
-        policy: PolicyIndex(0),
-        kind,
-        verdict,
-        shadow: false,
-        fuel: 0,
-        nanoseconds: 0,
-    }
+    TrailEntry { policy: PolicyIndex(0), kind, verdict, shadow: false, fuel: 0, nanoseconds: 0 }
 }
 
 fn decide(dispatch: &Dispatch, board: &SwitchBoard, verdicts: &[Verdict]) -> Decision {
@@ -71,15 +52,10 @@ fn switch(selector: Selector) -> Switch {
 
 #[test]
 fn without_an_opinion_the_cheapest_at_or_above_the_floor_is_taken() {
-    let raised = [Verdict::RetryCeiling(RetryCeilingVerdict::RaiseFloor(
-        Tier::Middle,
-    ))];
+    let raised = [Verdict::RetryCeiling(RetryCeilingVerdict::RaiseFloor(Tier::Middle))];
     for (verdicts, expected) in [(&[][..], 0), (&raised[..], 1)] {
         let decision = decide(&dispatch(), &SwitchBoard::default(), verdicts);
-        assert_eq!(
-            decision.outcome.permit().map(Permit::candidate),
-            Some(expected)
-        );
+        assert_eq!(decision.outcome.permit().map(Permit::candidate), Some(expected));
     }
 }
 
@@ -93,15 +69,8 @@ fn a_candidate_below_the_floor_or_out_of_range_is_an_error_of_the_policy() {
     ] {
         let route = Verdict::Routing(RoutingVerdict::UseCandidate(index));
         let decision = decide(&dispatch(), &SwitchBoard::default(), &[raise, route]);
-        assert_eq!(
-            decision.trail[1].verdict,
-            Verdict::Failed(failure, OnError::Refuse)
-        );
-        assert_eq!(
-            decision.outcome.permit().map(Permit::candidate),
-            Some(2),
-            "routing then has no opinion"
-        );
+        assert_eq!(decision.trail[1].verdict, Verdict::Failed(failure, OnError::Refuse));
+        assert_eq!(decision.outcome.permit().map(Permit::candidate), Some(2), "routing then has no opinion");
     }
 }
 
@@ -110,33 +79,17 @@ fn a_candidate_that_is_down_or_switched_off_cannot_be_used() -> Result<(), crate
     let mut dispatch = dispatch();
     dispatch.candidates[0].health = Health::Down;
     let board = SwitchBoard::default().with(switch(Selector::Model(Symbol::from_u32(2))))?;
-    let decision = decide(
-        &dispatch,
-        &board,
-        &[Verdict::Routing(RoutingVerdict::UseCandidate(1))],
-    );
+    let decision = decide(&dispatch, &board, &[Verdict::Routing(RoutingVerdict::UseCandidate(1))]);
     assert_eq!(decision.outcome.permit().map(Permit::candidate), Some(2));
 
     dispatch.candidates.truncate(2);
     let decision = decide(&dispatch, &board, &[]);
     let cause = Refusal::ModelsSwitchedOff(REASON);
-    assert_eq!(
-        decision.outcome,
-        Outcome::Refuse {
-            by: Source::Host,
-            cause
-        }
-    );
+    assert_eq!(decision.outcome, Outcome::Refuse { by: Source::Host, cause });
 
     dispatch.candidates.truncate(1);
     let decision = decide(&dispatch, &board, &[]);
-    assert_eq!(
-        decision.outcome,
-        Outcome::Refuse {
-            by: Source::Host,
-            cause: Refusal::NoCandidate
-        }
-    );
+    assert_eq!(decision.outcome, Outcome::Refuse { by: Source::Host, cause: Refusal::NoCandidate });
     Ok(())
 }
 
@@ -144,21 +97,10 @@ fn a_candidate_that_is_down_or_switched_off_cannot_be_used() -> Result<(), crate
 fn a_dispatch_with_too_many_facts_is_refused() {
     let mut many = dispatch();
     many.candidates = vec![candidate(1, Tier::Low, 1); MAX_CANDIDATES];
-    assert!(
-        decide(&many, &SwitchBoard::default(), &[])
-            .outcome
-            .permit()
-            .is_some()
-    );
+    assert!(decide(&many, &SwitchBoard::default(), &[]).outcome.permit().is_some());
     many.candidates.push(candidate(1, Tier::Low, 1));
     let decision = decide(&many, &SwitchBoard::default(), &[]);
-    assert_eq!(
-        decision.outcome,
-        Outcome::Refuse {
-            by: Source::Host,
-            cause: Refusal::TooManyFacts
-        }
-    );
+    assert_eq!(decision.outcome, Outcome::Refuse { by: Source::Host, cause: Refusal::TooManyFacts });
 }
 
 #[test]
@@ -168,47 +110,21 @@ fn the_strictest_verdict_wins_and_the_longest_wait() {
     let refuse = Verdict::Budget(BudgetVerdict::Refuse(REASON));
     for (verdicts, word) in [
         (vec![slow(0)], "proceed"),
-        (
-            vec![slow(5), Verdict::Budget(BudgetVerdict::Proceed)],
-            "slow",
-        ),
+        (vec![slow(5), Verdict::Budget(BudgetVerdict::Proceed)], "slow"),
         (vec![hold, slow(5)], "hold"),
         (vec![slow(5), refuse, hold], "refuse"),
     ] {
-        assert_eq!(
-            decide(&dispatch(), &SwitchBoard::default(), &verdicts)
-                .outcome
-                .word(),
-            word,
-            "{verdicts:?}"
-        );
+        assert_eq!(decide(&dispatch(), &SwitchBoard::default(), &verdicts).outcome.word(), word, "{verdicts:?}");
     }
-    let decision = decide(
-        &dispatch(),
-        &SwitchBoard::default(),
-        &[slow(5), slow(9), slow(7)],
-    );
-    assert!(matches!(
-        decision.outcome,
-        Outcome::Slow {
-            milliseconds: 9,
-            ..
-        }
-    ));
+    let decision = decide(&dispatch(), &SwitchBoard::default(), &[slow(5), slow(9), slow(7)]);
+    assert!(matches!(decision.outcome, Outcome::Slow { milliseconds: 9, .. }));
 }
 
 #[test]
 fn the_smallest_output_cap_goes_into_the_permit() {
     let cap = |tokens| Verdict::Budget(BudgetVerdict::CapOutput { tokens });
-    let decision = decide(
-        &dispatch(),
-        &SwitchBoard::default(),
-        &[cap(900), cap(300), cap(700)],
-    );
-    assert_eq!(
-        decision.outcome.permit().and_then(Permit::output_cap),
-        Some(300)
-    );
+    let decision = decide(&dispatch(), &SwitchBoard::default(), &[cap(900), cap(300), cap(700)]);
+    assert_eq!(decision.outcome.permit().and_then(Permit::output_cap), Some(300));
 }
 
 #[test]
@@ -222,13 +138,7 @@ fn a_policy_that_fails_refuses_unless_its_configuration_says_otherwise() {
         let dispatch = dispatch();
         let mut ruling = Ruling::open(&dispatch, &SwitchBoard::default());
         let verdict = Verdict::Failed(EvaluationFailure::Trapped, on_error);
-        ruling.hear(
-            TrailEntry {
-                kind,
-                ..entry(verdict)
-            },
-            on_error,
-        );
+        ruling.hear(TrailEntry { kind, ..entry(verdict) }, on_error);
         assert_eq!(ruling.conclude(1).outcome.word(), word, "{kind}");
     }
 }
@@ -238,62 +148,36 @@ fn a_shadow_is_written_down_and_changes_nothing() {
     let dispatch = dispatch();
     let mut ruling = Ruling::open(&dispatch, &SwitchBoard::default());
     let refuse = entry(Verdict::Budget(BudgetVerdict::Refuse(REASON)));
-    ruling.hear(
-        TrailEntry {
-            shadow: true,
-            ..refuse
-        },
-        OnError::Refuse,
-    );
+    ruling.hear(TrailEntry { shadow: true, ..refuse }, OnError::Refuse);
     let decision = ruling.conclude(1);
-    assert_eq!(
-        (decision.outcome.word(), decision.trail.len()),
-        ("proceed", 1)
-    );
+    assert_eq!((decision.outcome.word(), decision.trail.len()), ("proceed", 1));
 }
 
 #[test]
 fn a_permit_ends_with_its_second_and_with_its_epoch() -> Result<(), crate::TooManySwitches> {
-    let dispatch = Dispatch {
-        now_ms: 5_000,
-        ..dispatch()
-    };
+    let dispatch = Dispatch { now_ms: 5_000, ..dispatch() };
     let board = SwitchBoard::default();
     let decision = decide(&dispatch, &board, &[]);
     let permit = decision.outcome.permit().cloned();
     let later = board.with(switch(Selector::Everything))?;
-    for (now_ms, epoch, live) in [
-        (5_999, board.epoch(), true),
-        (6_000, board.epoch(), false),
-        (5_001, later.epoch(), false),
-    ] {
-        assert_eq!(
-            permit.as_ref().map(|permit| permit.is_live(now_ms, epoch)),
-            Some(live)
-        );
+    for (now_ms, epoch, live) in
+        [(5_999, board.epoch(), true), (6_000, board.epoch(), false), (5_001, later.epoch(), false)]
+    {
+        assert_eq!(permit.as_ref().map(|permit| permit.is_live(now_ms, epoch)), Some(live));
     }
     Ok(())
 }
 
 fn any_verdict() -> impl Strategy<Value = Verdict> {
     let tier = prop_oneof![Just(Tier::Low), Just(Tier::Middle), Just(Tier::Premium)];
-    let trip = Trip {
-        selector: TripSelector::Everything,
-        mode: SwitchMode::Cut,
-        time_to_live_ms: 1,
-        reason: REASON,
-    };
+    let trip = Trip { selector: TripSelector::Everything, mode: SwitchMode::Cut, time_to_live_ms: 1, reason: REASON };
     prop_oneof![
         Just(Verdict::KillSwitch(KillSwitchVerdict::Proceed)),
         Just(Verdict::KillSwitch(KillSwitchVerdict::Stop(REASON))),
         Just(Verdict::KillSwitch(KillSwitchVerdict::Trip(trip))),
         tier.prop_map(|tier| Verdict::RetryCeiling(RetryCeilingVerdict::RaiseFloor(tier))),
-        (0_u32..9).prop_map(
-            |milliseconds| Verdict::RetryCeiling(RetryCeilingVerdict::BackOff { milliseconds })
-        ),
-        Just(Verdict::RetryCeiling(RetryCeilingVerdict::HoldForHuman(
-            REASON
-        ))),
+        (0_u32..9).prop_map(|milliseconds| Verdict::RetryCeiling(RetryCeilingVerdict::BackOff { milliseconds })),
+        Just(Verdict::RetryCeiling(RetryCeilingVerdict::HoldForHuman(REASON))),
         Just(Verdict::RetryCeiling(RetryCeilingVerdict::Refuse(REASON))),
         (0_u32..5).prop_map(|index| Verdict::Routing(RoutingVerdict::UseCandidate(index))),
         Just(Verdict::Routing(RoutingVerdict::NoOpinion)),

@@ -22,15 +22,8 @@ pub enum ScopeKind {
 
 impl ScopeKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 7] = [
-        Self::Organisation,
-        Self::Team,
-        Self::Project,
-        Self::WorkItem,
-        Self::Run,
-        Self::User,
-        Self::Key,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Organisation, Self::Team, Self::Project, Self::WorkItem, Self::Run, Self::User, Self::Key];
 
     /// The word of the contract: `work-item`.
     #[must_use]
@@ -62,10 +55,7 @@ impl FromStr for ScopeKind {
     type Err = ScopeKindError;
 
     fn from_str(word: &str) -> Result<Self, ScopeKindError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-            .ok_or_else(|| ScopeKindError(word.to_owned()))
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word).ok_or_else(|| ScopeKindError(word.to_owned()))
     }
 }
 
@@ -109,10 +99,7 @@ impl Scope {
     /// The scope of that kind and name.
     #[must_use]
     pub fn new(kind: ScopeKind, name: impl Into<Arc<str>>) -> Self {
-        Self {
-            kind,
-            name: name.into(),
-        }
+        Self { kind, name: name.into() }
     }
 
     /// The opaque name that policies see.

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{
-    Candidate, Dispatch, Reason, Reference, ScopeKind, SwitchMode, Symbol, Trip, TripSelector,
-};
+use crate::{Candidate, Dispatch, Reason, Reference, ScopeKind, SwitchMode, Symbol, Trip, TripSelector};
 
 /// The most switches engaged at once. Past it the widest thing is to stop everything, which needs one.
 pub const MAX_SWITCHES: usize = 10_000;
@@ -108,37 +106,21 @@ impl SwitchBoard {
     /// # Errors
     /// When [`MAX_SWITCHES`] are engaged.
     pub fn with(&self, switch: Switch) -> Result<Self, TooManySwitches> {
-        let same =
-            |other: &Switch| other.selector == switch.selector && other.author == switch.author;
-        let mut switches: Vec<Switch> = self
-            .switches
-            .iter()
-            .filter(|other| other.is_engaged(switch.engaged_ms) && !same(other))
-            .cloned()
-            .collect();
+        let same = |other: &Switch| other.selector == switch.selector && other.author == switch.author;
+        let mut switches: Vec<Switch> =
+            self.switches.iter().filter(|other| other.is_engaged(switch.engaged_ms) && !same(other)).cloned().collect();
         if switches.len() >= MAX_SWITCHES {
             return Err(TooManySwitches);
         }
         switches.push(switch);
-        Ok(Self {
-            switches,
-            epoch: self.epoch.wrapping_add(1),
-        })
+        Ok(Self { switches, epoch: self.epoch.wrapping_add(1) })
     }
 
     /// This board without the switches of that selector.
     #[must_use]
     pub fn without(&self, selector: Selector) -> Self {
-        let switches = self
-            .switches
-            .iter()
-            .filter(|switch| switch.selector != selector)
-            .cloned()
-            .collect();
-        Self {
-            switches,
-            epoch: self.epoch.wrapping_add(1),
-        }
+        let switches = self.switches.iter().filter(|switch| switch.selector != selector).cloned().collect();
+        Self { switches, epoch: self.epoch.wrapping_add(1) }
     }
 
     /// The strictest engaged switch that covers the dispatch.
@@ -155,9 +137,7 @@ impl SwitchBoard {
     pub fn cover_of_candidate(&self, candidate: &Candidate, now_ms: u64) -> Option<&Switch> {
         self.switches
             .iter()
-            .filter(|switch| {
-                switch.selector == Selector::Model(candidate.model) && switch.is_engaged(now_ms)
-            })
+            .filter(|switch| switch.selector == Selector::Model(candidate.model) && switch.is_engaged(now_ms))
             .max_by_key(|switch| switch.mode)
     }
 }
@@ -178,11 +158,7 @@ mod tests {
     }
 
     fn dispatch(now_ms: u64) -> Dispatch {
-        let mut dispatch = Dispatch {
-            now_ms,
-            task_type: Symbol::from_u32(4),
-            ..Dispatch::default()
-        };
+        let mut dispatch = Dispatch { now_ms, task_type: Symbol::from_u32(4), ..Dispatch::default() };
         dispatch.scopes.set(ScopeKind::Team, Reference::of("red"));
         dispatch
     }
@@ -195,45 +171,25 @@ mod tests {
             (Selector::Everything, true),
             (red, true),
             (blue, false),
-            (
-                Selector::Scope(ScopeKind::User, Reference::of("red")),
-                false,
-            ),
+            (Selector::Scope(ScopeKind::User, Reference::of("red")), false),
             (Selector::TaskType(Symbol::from_u32(4)), true),
             (Selector::TaskType(Symbol::from_u32(5)), false),
             (Selector::Model(Symbol::from_u32(4)), false),
         ] {
             let board = SwitchBoard::default().with(switch(selector, SwitchMode::Drain))?;
-            assert_eq!(
-                board.cover(&dispatch(999)).is_some(),
-                covers,
-                "{selector:?}"
-            );
-            assert!(
-                board.cover(&dispatch(1_000)).is_none(),
-                "{selector:?} has expired"
-            );
+            assert_eq!(board.cover(&dispatch(999)).is_some(), covers, "{selector:?}");
+            assert!(board.cover(&dispatch(1_000)).is_none(), "{selector:?} has expired");
         }
         Ok(())
     }
 
     #[test]
-    fn the_strictest_cover_counts_and_every_change_raises_the_epoch() -> Result<(), TooManySwitches>
-    {
+    fn the_strictest_cover_counts_and_every_change_raises_the_epoch() -> Result<(), TooManySwitches> {
         let drain = SwitchBoard::default().with(switch(Selector::Everything, SwitchMode::Drain))?;
-        let both = drain.with(switch(
-            Selector::TaskType(Symbol::from_u32(4)),
-            SwitchMode::Cut,
-        ))?;
-        assert_eq!(
-            both.cover(&dispatch(0)).map(|switch| switch.mode),
-            Some(SwitchMode::Cut)
-        );
+        let both = drain.with(switch(Selector::TaskType(Symbol::from_u32(4)), SwitchMode::Cut))?;
+        assert_eq!(both.cover(&dispatch(0)).map(|switch| switch.mode), Some(SwitchMode::Cut));
         let lifted = both.without(Selector::TaskType(Symbol::from_u32(4)));
-        assert_eq!(
-            lifted.cover(&dispatch(0)).map(|switch| switch.mode),
-            Some(SwitchMode::Drain)
-        );
+        assert_eq!(lifted.cover(&dispatch(0)).map(|switch| switch.mode), Some(SwitchMode::Drain));
         assert_eq!((drain.epoch(), both.epoch(), lifted.epoch()), (1, 2, 3));
         Ok(())
     }
@@ -241,19 +197,9 @@ mod tests {
     #[test]
     fn the_board_is_bounded() {
         let switches = (0..MAX_SWITCHES as u64)
-            .map(|run| {
-                switch(
-                    Selector::Scope(ScopeKind::Run, Reference::of(&run.to_string())),
-                    SwitchMode::Cut,
-                )
-            })
+            .map(|run| switch(Selector::Scope(ScopeKind::Run, Reference::of(&run.to_string())), SwitchMode::Cut))
             .collect();
         let board = SwitchBoard { switches, epoch: 0 };
-        assert_eq!(
-            board
-                .with(switch(Selector::Everything, SwitchMode::Cut))
-                .err(),
-            Some(TooManySwitches)
-        );
+        assert_eq!(board.with(switch(Selector::Everything, SwitchMode::Cut)).err(), Some(TooManySwitches));
     }
 }

@@ -8,9 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 
 /// An interned name; [`Symbol::UNKNOWN`] is "not a name any configuration mentions".
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Symbol(u32);
 
@@ -35,19 +33,13 @@ impl Symbol {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InternError {
     /// Names are short.
-    #[error(
-        "a name of {length} bytes: a name has at most {} bytes",
-        Symbols::MAX_NAME_BYTES
-    )]
+    #[error("a name of {length} bytes: a name has at most {} bytes", Symbols::MAX_NAME_BYTES)]
     TooLong {
         /// How long it was.
         length: usize,
     },
     /// The table is bounded.
-    #[error(
-        "the table of names is full: at most {} names can be interned",
-        Symbols::MAX_NAMES
-    )]
+    #[error("the table of names is full: at most {} names can be interned", Symbols::MAX_NAMES)]
     Full,
 }
 
@@ -96,9 +88,7 @@ impl Symbols {
         }
         let name: Arc<str> = name.into();
         names.by_number.push(Arc::clone(&name));
-        let symbol = u32::try_from(names.by_number.len())
-            .map(Symbol)
-            .map_err(|_| InternError::Full)?;
+        let symbol = u32::try_from(names.by_number.len()).map(Symbol).map_err(|_| InternError::Full)?;
         names.by_name.insert(name, symbol);
         Ok(symbol)
     }
@@ -106,25 +96,14 @@ impl Symbols {
     /// The symbol of a name, [`Symbol::UNKNOWN`] where no configuration mentioned it.
     #[must_use]
     pub fn lookup(&self, name: &str) -> Symbol {
-        self.names
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .by_name
-            .get(name)
-            .copied()
-            .unwrap_or_default()
+        self.names.read().unwrap_or_else(PoisonError::into_inner).by_name.get(name).copied().unwrap_or_default()
     }
 
     /// The name behind a symbol.
     #[must_use]
     pub fn resolve(&self, symbol: Symbol) -> Option<Arc<str>> {
         let index = usize::try_from(symbol.0).ok()?.checked_sub(1)?;
-        self.names
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .by_number
-            .get(index)
-            .cloned()
+        self.names.read().unwrap_or_else(PoisonError::into_inner).by_number.get(index).cloned()
     }
 
     /// The name behind a symbol, `unknown` where there is none; for people.
@@ -137,9 +116,7 @@ impl Symbols {
 impl fmt::Debug for Symbols {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        f.debug_struct("Symbols")
-            .field("names", &names.by_number.len())
-            .finish()
+        f.debug_struct("Symbols").field("names", &names.by_number.len()).finish()
     }
 }
 
@@ -163,10 +140,7 @@ mod tests {
     fn both_bounds_hold() {
         let symbols = Symbols::new();
         let long = "x".repeat(Symbols::MAX_NAME_BYTES + 1);
-        assert_eq!(
-            symbols.intern(&long),
-            Err(InternError::TooLong { length: 257 })
-        );
+        assert_eq!(symbols.intern(&long), Err(InternError::TooLong { length: 257 }));
         for number in 0..Symbols::MAX_NAMES {
             assert!(symbols.intern(&number.to_string()).is_ok());
         }

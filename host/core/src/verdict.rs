@@ -36,12 +36,7 @@ impl Reason {
     /// A reason that is only a name.
     #[must_use]
     pub const fn named(code: Symbol) -> Self {
-        Self {
-            code,
-            unit: Unit::None,
-            actual: 0,
-            limit: 0,
-        }
+        Self { code, unit: Unit::None, actual: 0, limit: 0 }
     }
 
     /// For people: `run-cost: 14.20 USD of 10.00 USD`.
@@ -229,16 +224,10 @@ impl Verdict {
     #[must_use]
     pub const fn reason(&self) -> Option<Reason> {
         match self {
-            Self::KillSwitch(
-                KillSwitchVerdict::Stop(reason) | KillSwitchVerdict::Trip(Trip { reason, .. }),
-            )
-            | Self::RetryCeiling(
-                RetryCeilingVerdict::HoldForHuman(reason) | RetryCeilingVerdict::Refuse(reason),
-            )
+            Self::KillSwitch(KillSwitchVerdict::Stop(reason) | KillSwitchVerdict::Trip(Trip { reason, .. }))
+            | Self::RetryCeiling(RetryCeilingVerdict::HoldForHuman(reason) | RetryCeilingVerdict::Refuse(reason))
             | Self::Routing(RoutingVerdict::Refuse(reason))
-            | Self::Budget(
-                BudgetVerdict::HoldForApproval(reason) | BudgetVerdict::Refuse(reason),
-            ) => Some(*reason),
+            | Self::Budget(BudgetVerdict::HoldForApproval(reason) | BudgetVerdict::Refuse(reason)) => Some(*reason),
             _ => None,
         }
     }

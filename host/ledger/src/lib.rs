@@ -2,11 +2,7 @@
 //!
 //! Entry points: [`prices::PriceTable`] tells what a call costs.
 #![warn(missing_docs)]
-#![warn(
-    clippy::arithmetic_side_effects,
-    clippy::float_arithmetic,
-    clippy::indexing_slicing
-)]
+#![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
 #![cfg_attr(
     test,
     allow(

@@ -1,12 +1,6 @@
 //! What wasmtime generates from `wit/`. A component exports the kinds it likes, so no world is instantiated as
 //! a whole: `everything` names them all, and [`crate::component`] takes the interfaces that are there.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic,
-    reason = "generated"
-)]
+#![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
 
 wasmtime::component::bindgen!({
     path: "../../wit",

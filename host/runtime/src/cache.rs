@@ -34,9 +34,7 @@ impl CompileCache {
     /// always works.
     pub(crate) fn in_folder(folder: &Path) -> Self {
         let usable = fs::create_dir_all(folder).is_ok() && make_private(folder);
-        Self {
-            folder: usable.then(|| folder.to_owned()),
-        }
+        Self { folder: usable.then(|| folder.to_owned()) }
     }
 
     pub(crate) fn load(
@@ -79,12 +77,7 @@ fn engine_key(engine: &wasmtime::Engine) -> String {
     }
     let mut hash = Hash(Sha256::new());
     std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut hash);
-    hash.0
-        .finalize()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.0.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A file is its payload's SHA-256 and the payload; one that was cut short or damaged is compiled anew.
@@ -96,10 +89,7 @@ fn read(engine: &wasmtime::Engine, file: &Path) -> Option<wasmtime::component::C
     }
     // SAFETY: the payload was written by `write` below, from `Component::serialize`, into a folder that only
     // this user can write, and its checksum matches. Wasmtime itself checks that engine and settings are the same.
-    #[expect(
-        unsafe_code,
-        reason = "loading compiled code is trusting it; see the SAFETY line"
-    )]
+    #[expect(unsafe_code, reason = "loading compiled code is trusting it; see the SAFETY line")]
     unsafe { wasmtime::component::Component::deserialize(engine, payload) }.ok()
 }
 

@@ -15,9 +15,7 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) fn new(policies: usize) -> Self {
-        Self {
-            instances: (0..policies).map(|_| None).collect(),
-        }
+        Self { instances: (0..policies).map(|_| None).collect() }
     }
 
     /// Asks one policy as one kind. Whatever it does, an entry comes back.
@@ -38,17 +36,9 @@ impl Chain {
                 Err(_) => (Err(EvaluationFailure::NoInstance), 0),
             },
         };
-        let nanoseconds =
-            u32::try_from(clock.delta_as_nanos(started, clock.raw())).unwrap_or(u32::MAX);
+        let nanoseconds = u32::try_from(clock.delta_as_nanos(started, clock.raw())).unwrap_or(u32::MAX);
         let verdict = verdict.unwrap_or_else(|failure| Verdict::Failed(failure, policy.on_error));
-        TrailEntry {
-            policy: index,
-            kind,
-            verdict,
-            shadow: policy.mode == PolicyMode::Shadow,
-            fuel,
-            nanoseconds,
-        }
+        TrailEntry { policy: index, kind, verdict, shadow: policy.mode == PolicyMode::Shadow, fuel, nanoseconds }
     }
 
     fn ask_pooled(
@@ -84,16 +74,11 @@ pub(crate) fn evaluate(
     ruling: &Ruling<'_>,
     moment: Moment,
 ) -> (Result<Verdict, EvaluationFailure>, u64) {
-    fn verdict<V>(
-        evaluated: Evaluated<V>,
-        name: fn(V) -> Verdict,
-    ) -> (Result<Verdict, EvaluationFailure>, u64) {
+    fn verdict<V>(evaluated: Evaluated<V>, name: fn(V) -> Verdict) -> (Result<Verdict, EvaluationFailure>, u64) {
         (evaluated.result.map(name), evaluated.fuel)
     }
     match kind {
-        PolicyKind::KillSwitch => {
-            verdict(instance.kill_switch(ruling, moment), Verdict::KillSwitch)
-        }
+        PolicyKind::KillSwitch => verdict(instance.kill_switch(ruling, moment), Verdict::KillSwitch),
         PolicyKind::RetryCeiling => verdict(instance.retry_ceiling(ruling), Verdict::RetryCeiling),
         PolicyKind::Routing => verdict(instance.routing(ruling), Verdict::Routing),
         PolicyKind::Budget => verdict(instance.budget(ruling), Verdict::Budget),

@@ -71,9 +71,7 @@ pub enum ComponentError {
     #[error("it is damaged or uses a WebAssembly feature that plugins may not use: {0}")]
     Invalid(String),
     /// It wants something a policy may not have.
-    #[error(
-        "it imports `{import}`, and a policy may import only `tollgate:policy/facts`: {advice}"
-    )]
+    #[error("it imports `{import}`, and a policy may import only `tollgate:policy/facts`: {advice}")]
     ForbiddenImport {
         /// What it imports.
         import: String,
@@ -90,17 +88,13 @@ pub enum ComponentError {
         found: String,
     },
     /// It exports no plugin.
-    #[error(
-        "it does not export `tollgate:policy/{missing}`: export a policy with the SDK's `export!`"
-    )]
+    #[error("it does not export `tollgate:policy/{missing}`: export a policy with the SDK's `export!`")]
     NotAPolicy {
         /// What is missing.
         missing: &'static str,
     },
     /// Its names are right and its types are not.
-    #[error(
-        "its types are not those of `tollgate:policy` {TRACK}: {0}; build it against this version's `wit/`"
-    )]
+    #[error("its types are not those of `tollgate:policy` {TRACK}: {0}; build it against this version's `wit/`")]
     Mismatch(String),
 }
 
@@ -114,16 +108,12 @@ impl Component {
     ) -> Result<Self, ComponentError> {
         check_layer(bytes)?;
         let digest = ComponentDigest::of(bytes);
-        let (component, compiled) = cache
-            .load(engine.wasmtime(), &digest, bytes)
-            .map_err(|error| ComponentError::Invalid(tell(&error)))?;
+        let (component, compiled) =
+            cache.load(engine.wasmtime(), &digest, bytes).map_err(|error| ComponentError::Invalid(tell(&error)))?;
         let shape = Shape::of(&component, engine.wasmtime());
         shape.check()?;
         let mismatch = |error: wasmtime::Error| ComponentError::Mismatch(tell(&error));
-        let pre = engine
-            .linker()
-            .instantiate_pre(&component)
-            .map_err(mismatch)?;
+        let pre = engine.linker().instantiate_pre(&component).map_err(mismatch)?;
         let indices = Indices::of(&pre, &shape).map_err(mismatch)?;
         let component = Self {
             inner: Arc::new(Inner {
@@ -165,14 +155,8 @@ impl Component {
     pub(crate) fn kinds(&self) -> impl Iterator<Item = PolicyKind> {
         let indices = &self.inner.indices;
         [
-            indices
-                .kill_switch
-                .is_some()
-                .then_some(PolicyKind::KillSwitch),
-            indices
-                .retry_ceiling
-                .is_some()
-                .then_some(PolicyKind::RetryCeiling),
+            indices.kill_switch.is_some().then_some(PolicyKind::KillSwitch),
+            indices.retry_ceiling.is_some().then_some(PolicyKind::RetryCeiling),
             indices.routing.is_some().then_some(PolicyKind::Routing),
             indices.budget.is_some().then_some(PolicyKind::Budget),
         ]
@@ -182,52 +166,24 @@ impl Component {
 
     pub(crate) fn store(&self) -> Store<State> {
         let inner = &self.inner;
-        inner.engine.store(|limits| {
-            State::new(
-                limits,
-                Arc::clone(&inner.symbols),
-                Arc::clone(&inner.catalogue),
-            )
-        })
+        inner.engine.store(|limits| State::new(limits, Arc::clone(&inner.symbols), Arc::clone(&inner.catalogue)))
     }
 
-    pub(crate) fn load_exports(
-        &self,
-        store: &mut Store<State>,
-        instance: &Instance,
-    ) -> wasmtime::Result<Exports> {
+    pub(crate) fn load_exports(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Exports> {
         let indices = &self.inner.indices;
         Ok(Exports {
             plugin: indices.plugin.load(&mut *store, instance)?,
-            kill_switch: indices
-                .kill_switch
-                .as_ref()
-                .map(|kind| kind.load(&mut *store, instance))
-                .transpose()?,
-            retry_ceiling: indices
-                .retry_ceiling
-                .as_ref()
-                .map(|kind| kind.load(&mut *store, instance))
-                .transpose()?,
-            routing: indices
-                .routing
-                .as_ref()
-                .map(|kind| kind.load(&mut *store, instance))
-                .transpose()?,
-            budget: indices
-                .budget
-                .as_ref()
-                .map(|kind| kind.load(&mut *store, instance))
-                .transpose()?,
+            kill_switch: indices.kill_switch.as_ref().map(|kind| kind.load(&mut *store, instance)).transpose()?,
+            retry_ceiling: indices.retry_ceiling.as_ref().map(|kind| kind.load(&mut *store, instance)).transpose()?,
+            routing: indices.routing.as_ref().map(|kind| kind.load(&mut *store, instance)).transpose()?,
+            budget: indices.budget.as_ref().map(|kind| kind.load(&mut *store, instance)).transpose()?,
         })
     }
 }
 
 impl fmt::Debug for Component {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Component")
-            .field("digest", &self.inner.digest)
-            .finish_non_exhaustive()
+        f.debug_struct("Component").field("digest", &self.inner.digest).finish_non_exhaustive()
     }
 }
 
@@ -251,23 +207,15 @@ impl Shape {
     fn of(component: &wasmtime::component::Component, engine: &wasmtime::Engine) -> Self {
         let component_type = component.component_type();
         let is_lazy = |name: &str| matches!(name, "tag" | "number" | "identity");
-        let reads_lazy_facts = component_type
-            .imports(engine)
-            .any(|(_, import)| match import.ty {
-                wasmtime::component::types::ComponentItem::ComponentInstance(instance) => {
-                    instance.exports(engine).any(|(name, _)| is_lazy(name))
-                }
-                _ => false,
-            });
+        let reads_lazy_facts = component_type.imports(engine).any(|(_, import)| match import.ty {
+            wasmtime::component::types::ComponentItem::ComponentInstance(instance) => {
+                instance.exports(engine).any(|(name, _)| is_lazy(name))
+            }
+            _ => false,
+        });
         Self {
-            imports: component_type
-                .imports(engine)
-                .map(|(name, _)| name.to_owned())
-                .collect(),
-            exports: component_type
-                .exports(engine)
-                .map(|(name, _)| name.to_owned())
-                .collect(),
+            imports: component_type.imports(engine).map(|(name, _)| name.to_owned()).collect(),
+            exports: component_type.exports(engine).map(|(name, _)| name.to_owned()).collect(),
             reads_lazy_facts,
         }
     }
@@ -277,9 +225,7 @@ impl Shape {
             if let Some(version) = contract_version(name)
                 && track(version) != TRACK
             {
-                return Err(ComponentError::UnknownTrack {
-                    found: version.to_owned(),
-                });
+                return Err(ComponentError::UnknownTrack { found: version.to_owned() });
             }
         }
         for import in &self.imports {
@@ -289,51 +235,33 @@ impl Shape {
                 } else {
                     "remove what needs it; state belongs to the host, and facts come with the dispatch"
                 };
-                return Err(ComponentError::ForbiddenImport {
-                    import: import.clone(),
-                    advice,
-                });
+                return Err(ComponentError::ForbiddenImport { import: import.clone(), advice });
             }
         }
         if !self.exports("plugin") {
             return Err(ComponentError::NotAPolicy { missing: "plugin" });
         }
-        if !PolicyKind::ALL
-            .iter()
-            .any(|kind| self.exports(kind.as_str()))
-        {
-            return Err(ComponentError::NotAPolicy {
-                missing: "kill-switch, retry-ceiling, routing or budget",
-            });
+        if !PolicyKind::ALL.iter().any(|kind| self.exports(kind.as_str())) {
+            return Err(ComponentError::NotAPolicy { missing: "kill-switch, retry-ceiling, routing or budget" });
         }
         Ok(())
     }
 
     fn exports(&self, name: &str) -> bool {
-        self.exports
-            .iter()
-            .any(|export| interface(export) == Some(name))
+        self.exports.iter().any(|export| interface(export) == Some(name))
     }
 }
 
 /// `facts` of `tollgate:policy/facts@0.1.0`.
 fn interface(name: &str) -> Option<&str> {
     let interface = name.strip_prefix(PACKAGE)?.strip_prefix('/')?;
-    Some(
-        interface
-            .split_once('@')
-            .map_or(interface, |(interface, _)| interface),
-    )
+    Some(interface.split_once('@').map_or(interface, |(interface, _)| interface))
 }
 
 /// `0.1.0` of `tollgate:policy/facts@0.1.0`; nothing for names of other packages.
 fn contract_version(name: &str) -> Option<&str> {
     let interface = name.strip_prefix(PACKAGE)?.strip_prefix('/')?;
-    Some(
-        interface
-            .split_once('@')
-            .map_or("none", |(_, version)| version),
-    )
+    Some(interface.split_once('@').map_or("none", |(_, version)| version))
 }
 
 /// `0.1` of `0.1.0`.
@@ -346,18 +274,10 @@ impl Indices {
         let has = |kind: PolicyKind| shape.exports(kind.as_str());
         Ok(Self {
             plugin: plugin::GuestIndices::new(pre)?,
-            kill_switch: has(PolicyKind::KillSwitch)
-                .then(|| kill_switch::GuestIndices::new(pre))
-                .transpose()?,
-            retry_ceiling: has(PolicyKind::RetryCeiling)
-                .then(|| retry_ceiling::GuestIndices::new(pre))
-                .transpose()?,
-            routing: has(PolicyKind::Routing)
-                .then(|| routing::GuestIndices::new(pre))
-                .transpose()?,
-            budget: has(PolicyKind::Budget)
-                .then(|| budget::GuestIndices::new(pre))
-                .transpose()?,
+            kill_switch: has(PolicyKind::KillSwitch).then(|| kill_switch::GuestIndices::new(pre)).transpose()?,
+            retry_ceiling: has(PolicyKind::RetryCeiling).then(|| retry_ceiling::GuestIndices::new(pre)).transpose()?,
+            routing: has(PolicyKind::Routing).then(|| routing::GuestIndices::new(pre)).transpose()?,
+            budget: has(PolicyKind::Budget).then(|| budget::GuestIndices::new(pre)).transpose()?,
         })
     }
 }
@@ -368,29 +288,17 @@ mod tests {
 
     #[test]
     fn names_of_the_contract_are_told_from_others() {
-        assert_eq!(
-            interface("tollgate:policy/kill-switch@0.1.0"),
-            Some("kill-switch")
-        );
+        assert_eq!(interface("tollgate:policy/kill-switch@0.1.0"), Some("kill-switch"));
         assert_eq!(interface("wasi:cli/environment@0.2.3"), None);
-        assert_eq!(
-            contract_version("tollgate:policy/facts@0.2.1").map(track),
-            Some("0.2")
-        );
+        assert_eq!(contract_version("tollgate:policy/facts@0.2.1").map(track), Some("0.2"));
         assert_eq!(contract_version("tollgate:policy-extra/facts@0.2.1"), None);
     }
 
     #[test]
     fn the_layer_is_read_before_anything_else() {
-        assert!(matches!(
-            check_layer(b"#!/bin/sh"),
-            Err(ComponentError::NotWasm)
-        ));
+        assert!(matches!(check_layer(b"#!/bin/sh"), Err(ComponentError::NotWasm)));
         assert!(matches!(check_layer(b""), Err(ComponentError::NotWasm)));
-        assert!(matches!(
-            check_layer(b"\0asm\x01\0\0\0"),
-            Err(ComponentError::CoreModule)
-        ));
+        assert!(matches!(check_layer(b"\0asm\x01\0\0\0"), Err(ComponentError::CoreModule)));
         assert!(check_layer(b"\0asm\x0d\0\x01\0").is_ok());
     }
 }

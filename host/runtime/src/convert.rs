@@ -1,9 +1,8 @@
 //! Between the words of the core and those that wasmtime generates from the contract, in one place.
 
 use tollgate_core::{
-    Account, BudgetVerdict, Candidate, Dispatch, Health, Hosting, KillSwitchVerdict, Priority,
-    Reason, Repetition, RetryCeilingVerdict, RoutingVerdict, Ruling, ScopeKind, SwitchMode, Symbol,
-    Tier, Trip, TripSelector, Unit,
+    Account, BudgetVerdict, Candidate, Dispatch, Health, Hosting, KillSwitchVerdict, Priority, Reason, Repetition,
+    RetryCeilingVerdict, RoutingVerdict, Ruling, ScopeKind, SwitchMode, Symbol, Tier, Trip, TripSelector, Unit,
 };
 
 use crate::bindings::{budget, kill_switch, plugin, retry_ceiling, routing, types};
@@ -111,10 +110,7 @@ pub(crate) const fn retry_ceiling_facts(facts: &Dispatch) -> retry_ceiling::Fact
 }
 
 /// `candidates` is an empty list whose memory is used again.
-pub(crate) fn routing_facts(
-    ruling: &Ruling<'_>,
-    mut candidates: Vec<types::Candidate>,
-) -> routing::Facts {
+pub(crate) fn routing_facts(ruling: &Ruling<'_>, mut candidates: Vec<types::Candidate>) -> routing::Facts {
     let facts = ruling.dispatch();
     let mut sticky = None;
     for (place, (index, offered)) in (0_u32..).zip(ruling.usable_candidates()) {
@@ -142,18 +138,13 @@ pub(crate) fn routing_facts(
 }
 
 /// `scopes` is an empty list whose memory is used again.
-pub(crate) fn budget_facts(
-    ruling: &Ruling<'_>,
-    mut scopes: Vec<types::ScopeState>,
-) -> budget::Facts {
+pub(crate) fn budget_facts(ruling: &Ruling<'_>, mut scopes: Vec<types::ScopeState>) -> budget::Facts {
     let facts = ruling.dispatch();
     scopes.extend(facts.accounts.iter().map(scope_state));
     let chosen = ruling.chosen();
     budget::Facts {
         dispatch: dispatch(facts),
-        model: chosen
-            .map_or(Symbol::UNKNOWN, |candidate| candidate.model)
-            .as_u32(),
+        model: chosen.map_or(Symbol::UNKNOWN, |candidate| candidate.model).as_u32(),
         tier: tier_to_guest(chosen.map_or(ruling.floor(), |candidate| candidate.tier)),
         estimated_cost: ruling.estimated_cost().as_u64(),
         output_tokens: facts.output_tokens,
@@ -205,9 +196,7 @@ pub(crate) const fn kill_switch_verdict(verdict: kill_switch::Verdict) -> KillSw
                 types::Selector::Everything => TripSelector::Everything,
                 types::Selector::Scope(kind) => TripSelector::Scope(scope_kind_from_guest(kind)),
                 types::Selector::Model(model) => TripSelector::Model(Symbol::from_u32(model)),
-                types::Selector::TaskType(task_type) => {
-                    TripSelector::TaskType(Symbol::from_u32(task_type))
-                }
+                types::Selector::TaskType(task_type) => TripSelector::TaskType(Symbol::from_u32(task_type)),
             },
             mode: mode_from_guest(trip.mode),
             time_to_live_ms: trip.time_to_live_ms,
@@ -219,12 +208,8 @@ pub(crate) const fn kill_switch_verdict(verdict: kill_switch::Verdict) -> KillSw
 pub(crate) const fn retry_ceiling_verdict(verdict: retry_ceiling::Verdict) -> RetryCeilingVerdict {
     match verdict {
         retry_ceiling::Verdict::Proceed => RetryCeilingVerdict::Proceed,
-        retry_ceiling::Verdict::RaiseFloor(tier) => {
-            RetryCeilingVerdict::RaiseFloor(tier_from_guest(tier))
-        }
-        retry_ceiling::Verdict::BackOff(milliseconds) => {
-            RetryCeilingVerdict::BackOff { milliseconds }
-        }
+        retry_ceiling::Verdict::RaiseFloor(tier) => RetryCeilingVerdict::RaiseFloor(tier_from_guest(tier)),
+        retry_ceiling::Verdict::BackOff(milliseconds) => RetryCeilingVerdict::BackOff { milliseconds },
         retry_ceiling::Verdict::HoldForHuman(why) => RetryCeilingVerdict::HoldForHuman(reason(why)),
         retry_ceiling::Verdict::Refuse(why) => RetryCeilingVerdict::Refuse(reason(why)),
     }
@@ -237,9 +222,7 @@ pub(crate) fn routing_verdict(verdict: &routing::Verdict, ruling: &Ruling<'_>) -
         routing::Verdict::NoOpinion => RoutingVerdict::NoOpinion,
         routing::Verdict::Refuse(why) => RoutingVerdict::Refuse(reason(*why)),
         routing::Verdict::UseCandidate(place) => {
-            let nth = usize::try_from(*place)
-                .ok()
-                .and_then(|place| ruling.usable_candidates().nth(place));
+            let nth = usize::try_from(*place).ok().and_then(|place| ruling.usable_candidates().nth(place));
             RoutingVerdict::UseCandidate(nth.map_or(u32::MAX, |(index, _)| index))
         }
     }

@@ -35,9 +35,7 @@ impl fmt::Debug for ComponentDigest {
 
 /// Text that is no digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no digest: write `sha256:` and 64 hexadecimal digits, as `tollgate policy check` prints it"
-)]
+#[error("`{0}` is no digest: write `sha256:` and 64 hexadecimal digits, as `tollgate policy check` prints it")]
 pub struct DigestError(String);
 
 impl FromStr for ComponentDigest {
@@ -45,10 +43,7 @@ impl FromStr for ComponentDigest {
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let error = || DigestError(text.to_owned());
-        let hex = text
-            .strip_prefix("sha256:")
-            .filter(|hex| hex.len() == 64 && hex.is_ascii())
-            .ok_or_else(error)?;
+        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii()).ok_or_else(error)?;
         let mut digest = [0; 32];
         for (place, byte) in digest.iter_mut().enumerate() {
             let pair = hex.get(place * 2..place * 2 + 2).ok_or_else(error)?;

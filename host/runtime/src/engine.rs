@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use tollgate_core::config::Limits;
 use wasmtime::component::Linker;
-use wasmtime::{
-    Config, InstanceAllocationStrategy, PoolingAllocationConfig, Store, StoreLimitsBuilder,
-};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Store, StoreLimitsBuilder};
 
 use crate::bindings;
 use crate::state::State;
@@ -44,17 +42,9 @@ impl Engine {
     pub(crate) fn new(limits: Limits) -> Result<Self, EngineError> {
         let engine = wasmtime::Engine::new(&config(&limits)).map_err(EngineError)?;
         let mut linker = Linker::new(&engine);
-        bindings::facts::add_to_linker::<_, State>(&mut linker, |state| state)
-            .map_err(EngineError)?;
+        bindings::facts::add_to_linker::<_, State>(&mut linker, |state| state).map_err(EngineError)?;
         let ticker = Ticker::start(engine.clone());
-        Ok(Self {
-            inner: Arc::new(Inner {
-                engine,
-                linker,
-                limits,
-                ticker,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { engine, linker, limits, ticker }) })
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -72,10 +62,8 @@ impl Engine {
     /// A store whose guest has the stated memory and tables, and nothing else yet: no fuel, no deadline.
     pub(crate) fn store(&self, state: impl FnOnce(wasmtime::StoreLimits) -> State) -> Store<State> {
         let limits = self.limits();
-        let bounds = StoreLimitsBuilder::new()
-            .memory_size(limits.memory_bytes)
-            .table_elements(limits.table_elements)
-            .build();
+        let bounds =
+            StoreLimitsBuilder::new().memory_size(limits.memory_bytes).table_elements(limits.table_elements).build();
         let mut store = Store::new(&self.inner.engine, state(bounds));
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(limits.result_bytes);
@@ -86,12 +74,7 @@ impl Engine {
     /// The deadline in ticks from now; the tick under way counts as none.
     pub(crate) fn deadline_ticks(&self) -> u64 {
         let tick_ms = u64::try_from(TICK.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.inner
-            .limits
-            .deadline
-            .as_u64()
-            .div_ceil(tick_ms)
-            .saturating_add(1)
+        self.inner.limits.deadline.as_u64().div_ceil(tick_ms).saturating_add(1)
     }
 
     /// A deadline for `describe` and `configure`, which run off the hot path.
@@ -145,10 +128,7 @@ impl Ticker {
                 engine.increment_epoch();
             }
         };
-        let thread = thread::Builder::new()
-            .name("tollgate-epoch".to_owned())
-            .spawn(tick)
-            .ok();
+        let thread = thread::Builder::new().name("tollgate-epoch".to_owned()).spawn(tick).ok();
         Self { stopped, thread }
     }
 

@@ -38,37 +38,25 @@ pub enum GenerationError {
 }
 
 impl Generation {
-    pub(crate) fn load(
-        id: u64,
-        configuration: &Configuration,
-        loader: &Loader,
-    ) -> Result<Self, GenerationError> {
+    pub(crate) fn load(id: u64, configuration: &Configuration, loader: &Loader) -> Result<Self, GenerationError> {
         let count = configuration.policies.len();
         if count > MAX_POLICIES {
             return Err(GenerationError::TooMany { count });
         }
         let mut policies = Vec::with_capacity(count);
         for configured in &configuration.policies {
-            let policy =
-                Policy::load(loader, configured).map_err(|source| GenerationError::Policy {
-                    policy: configured.name.clone(),
-                    source: Box::new(source),
-                })?;
+            let policy = Policy::load(loader, configured).map_err(|source| GenerationError::Policy {
+                policy: configured.name.clone(),
+                source: Box::new(source),
+            })?;
             policies.push(policy);
         }
         let of_kind = |kind: PolicyKind| {
-            let of_kind = (0_u16..)
-                .zip(&policies)
-                .filter(|(_, policy)| policy.about().kinds.contains(&kind));
+            let of_kind = (0_u16..).zip(&policies).filter(|(_, policy)| policy.about().kinds.contains(&kind));
             (kind, of_kind.map(|(index, _)| PolicyIndex(index)).collect())
         };
         let order = PolicyKind::ALL.iter().map(|kind| of_kind(*kind)).collect();
-        Ok(Self {
-            id,
-            policies,
-            order,
-            pool: Pool::new(),
-        })
+        Ok(Self { id, policies, order, pool: Pool::new() })
     }
 
     /// Who is asked, kind after kind.
@@ -85,16 +73,11 @@ impl Generation {
     }
 
     pub(crate) fn counters(&self) -> Vec<CounterRule> {
-        self.policies
-            .iter()
-            .flat_map(|policy| policy.counters.iter().copied())
-            .collect()
+        self.policies.iter().flat_map(|policy| policy.counters.iter().copied()).collect()
     }
 
     pub(crate) fn take_chain(&self) -> Box<Chain> {
-        self.pool
-            .take()
-            .unwrap_or_else(|| Box::new(Chain::new(self.policies.len())))
+        self.pool.take().unwrap_or_else(|| Box::new(Chain::new(self.policies.len())))
     }
 
     pub(crate) fn put_chain(&self, chain: Box<Chain>) {

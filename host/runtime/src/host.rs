@@ -7,9 +7,9 @@ use std::{env, fs, io};
 use arc_swap::ArcSwap;
 use quanta::Clock;
 use tollgate_core::{
-    Catalogue, Configuration, ConfigurationError, CounterRule, Decision, Dispatch, InternError,
-    KillSwitchVerdict, PolicyIndex, PolicyKind, Ruling, Selector, Switch, SwitchBoard, Symbol,
-    Symbols, TooManySwitches, TrailEntry, Trip, Verdict,
+    Catalogue, Configuration, ConfigurationError, CounterRule, Decision, Dispatch, InternError, KillSwitchVerdict,
+    PolicyIndex, PolicyKind, Ruling, Selector, Switch, SwitchBoard, Symbol, Symbols, TooManySwitches, TrailEntry, Trip,
+    Verdict,
 };
 
 use crate::cache::CompileCache;
@@ -124,10 +124,7 @@ impl HostBuilder {
     /// When the file cannot be read, has a mistake, or one of its policies does not load.
     pub fn open(mut self, file: impl AsRef<Path>) -> Result<Host, HostError> {
         let file = file.as_ref();
-        let text = fs::read_to_string(file).map_err(|source| HostError::Read {
-            file: file.to_owned(),
-            source,
-        })?;
+        let text = fs::read_to_string(file).map_err(|source| HostError::Read { file: file.to_owned(), source })?;
         if self.base.is_none() {
             self.base = file.parent().map(Path::to_owned);
         }
@@ -147,9 +144,7 @@ impl HostBuilder {
         plugin_folders.extend(usual_plugin_folders(&base));
         let loader = Loader {
             engine: Engine::new(configuration.limits)?,
-            cache: self.cache.map_or_else(CompileCache::none, |folder| {
-                CompileCache::in_folder(&folder)
-            }),
+            cache: self.cache.map_or_else(CompileCache::none, |folder| CompileCache::in_folder(&folder)),
             symbols: Arc::clone(&symbols),
             catalogue: Arc::clone(&catalogue),
             clock: clock.clone(),
@@ -170,14 +165,8 @@ impl HostBuilder {
 
 fn usual_plugin_folders(base: &Path) -> Vec<PathBuf> {
     let named = env::var_os("TOLLGATE_PLUGINS").map(PathBuf::from);
-    let beside_program = env::current_exe()
-        .ok()
-        .and_then(|program| Some(program.parent()?.join("plugins")));
-    named
-        .into_iter()
-        .chain([base.join("plugins")])
-        .chain(beside_program)
-        .collect()
+    let beside_program = env::current_exe().ok().and_then(|program| Some(program.parent()?.join("plugins")));
+    named.into_iter().chain([base.join("plugins")]).chain(beside_program).collect()
 }
 
 impl Host {
@@ -209,14 +198,7 @@ impl Host {
             }
             for index in policies {
                 let policy = generation.policy(*index);
-                let entry = chain.ask(
-                    policy,
-                    *index,
-                    *kind,
-                    &ruling,
-                    Moment::Dispatch,
-                    &self.clock,
-                );
+                let entry = chain.ask(policy, *index, *kind, &ruling, Moment::Dispatch, &self.clock);
                 ruling.hear(entry, policy.on_error);
             }
             if *kind == PolicyKind::Routing {
@@ -252,16 +234,9 @@ impl Host {
     }
 
     fn trip(&self, trip: &Trip, dispatch: &Dispatch, policy: &Arc<str>) {
-        let not_engaged = |reason: String| {
-            self.tell(|| Event::SwitchNotEngaged {
-                policy: Arc::clone(policy),
-                reason,
-            })
-        };
+        let not_engaged = |reason: String| self.tell(|| Event::SwitchNotEngaged { policy: Arc::clone(policy), reason });
         match Switch::tripped(trip, dispatch, policy) {
-            None => not_engaged(
-                "the dispatch has no scope of the kind that the switch covers".to_owned(),
-            ),
+            None => not_engaged("the dispatch has no scope of the kind that the switch covers".to_owned()),
             Some(switch) => match self.engage(switch.clone()) {
                 Ok(()) => self.tell(|| Event::SwitchEngaged(switch)),
                 Err(error) => not_engaged(error.to_string()),

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use tollgate_core::{
-    BudgetVerdict, EvaluationFailure, KillSwitchVerdict, RetryCeilingVerdict, RoutingVerdict,
-    Ruling, Symbol,
+    BudgetVerdict, EvaluationFailure, KillSwitchVerdict, RetryCeilingVerdict, RoutingVerdict, Ruling, Symbol,
 };
 use wasmtime::component::Instance as WasmInstance;
 use wasmtime::{Store, Trap};
@@ -66,8 +65,7 @@ impl Instance {
             let exports = component.load_exports(store, &instance)?;
             Ok((instance, exports))
         };
-        let (_, exports) =
-            start(&mut store).map_err(|error| InstanceError::Instantiate(tell(&error)))?;
+        let (_, exports) = start(&mut store).map_err(|error| InstanceError::Instantiate(tell(&error)))?;
         Ok(Self {
             store,
             exports,
@@ -84,22 +82,13 @@ impl Instance {
     /// Asks the plugin what it is.
     pub(crate) fn describe(&mut self) -> Result<plugin::Description, InstanceError> {
         let exports = &self.exports;
-        exports
-            .plugin
-            .call_describe(&mut self.store)
-            .map_err(|error| InstanceError::Describe(tell(&error)))
+        exports.plugin.call_describe(&mut self.store).map_err(|error| InstanceError::Describe(tell(&error)))
     }
 
     /// Hands it its configuration. From here on it can be evaluated, and names can no longer be interned.
-    pub(crate) fn configure(
-        &mut self,
-        json: &str,
-        declared_tags: Arc<[Symbol]>,
-    ) -> Result<(), InstanceError> {
+    pub(crate) fn configure(&mut self, json: &str, declared_tags: Arc<[Symbol]>) -> Result<(), InstanceError> {
         let answer = self.exports.plugin.call_configure(&mut self.store, json);
-        answer
-            .map_err(|error| InstanceError::Configure(tell(&error)))?
-            .map_err(InstanceError::Refused)?;
+        answer.map_err(|error| InstanceError::Configure(tell(&error)))?.map_err(InstanceError::Refused)?;
         self.store.data_mut().begin_evaluating(declared_tags);
         Ok(())
     }
@@ -109,19 +98,13 @@ impl Instance {
         !self.poisoned && self.calls < RETIRE_AFTER
     }
 
-    pub(crate) fn kill_switch(
-        &mut self,
-        ruling: &Ruling<'_>,
-        moment: Moment,
-    ) -> Evaluated<KillSwitchVerdict> {
+    pub(crate) fn kill_switch(&mut self, ruling: &Ruling<'_>, moment: Moment) -> Evaluated<KillSwitchVerdict> {
         let facts = convert::kill_switch_facts(ruling, moment);
         self.evaluate(ruling, |instance| {
             let Some(guest) = &instance.exports.kill_switch else {
                 return Err(missing());
             };
-            guest
-                .call_evaluate(&mut instance.store, facts)
-                .map(convert::kill_switch_verdict)
+            guest.call_evaluate(&mut instance.store, facts).map(convert::kill_switch_verdict)
         })
     }
 
@@ -131,9 +114,7 @@ impl Instance {
             let Some(guest) = &instance.exports.retry_ceiling else {
                 return Err(missing());
             };
-            guest
-                .call_evaluate(&mut instance.store, facts)
-                .map(convert::retry_ceiling_verdict)
+            guest.call_evaluate(&mut instance.store, facts).map(convert::retry_ceiling_verdict)
         })
     }
 
@@ -157,9 +138,7 @@ impl Instance {
             let Some(guest) = &instance.exports.budget else {
                 return Err(missing());
             };
-            guest
-                .call_evaluate(&mut instance.store, &facts)
-                .map(convert::budget_verdict)
+            guest.call_evaluate(&mut instance.store, &facts).map(convert::budget_verdict)
         });
         facts.scopes.clear();
         self.scopes = facts.scopes;
@@ -177,19 +156,12 @@ impl Instance {
             self.store.data_mut().attend(ruling.dispatch());
         }
         self.store.set_epoch_deadline(self.deadline_ticks);
-        let result = self
-            .store
-            .set_fuel(self.fuel_limit)
-            .and_then(|()| call(self))
-            .map_err(|error| {
-                self.poisoned = true;
-                classify(&error)
-            });
+        let result = self.store.set_fuel(self.fuel_limit).and_then(|()| call(self)).map_err(|error| {
+            self.poisoned = true;
+            classify(&error)
+        });
         let left = self.store.get_fuel().unwrap_or(0);
-        Evaluated {
-            result,
-            fuel: self.fuel_limit.saturating_sub(left),
-        }
+        Evaluated { result, fuel: self.fuel_limit.saturating_sub(left) }
     }
 }
 
@@ -211,19 +183,11 @@ fn classify(error: &wasmtime::Error) -> EvaluationFailure {
 /// One line of what went wrong, for an operator: the innermost cause, and what to do about a bound.
 pub(crate) fn tell(error: &wasmtime::Error) -> String {
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => {
-            "it used up its fuel; is there an endless loop? (limits.configure_fuel)".to_owned()
-        }
+        Some(Trap::OutOfFuel) => "it used up its fuel; is there an endless loop? (limits.configure_fuel)".to_owned(),
         Some(Trap::Interrupt) => "it ran past its deadline (limits.deadline)".to_owned(),
         Some(Trap::StackOverflow) => "it overflowed its stack (limits.stack_bytes)".to_owned(),
         Some(Trap::UnreachableCodeReached) => "it panicked".to_owned(),
         Some(trap) => format!("it trapped: {trap}"),
-        None => error
-            .root_cause()
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or("unknown cause")
-            .to_owned(),
+        None => error.root_cause().to_string().lines().next().unwrap_or("unknown cause").to_owned(),
     }
 }

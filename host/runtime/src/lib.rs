@@ -12,6 +12,7 @@ mod bindings;
 mod cache;
 mod chain;
 mod component;
+pub mod control;
 mod convert;
 mod digest;
 mod engine;

@@ -37,44 +37,24 @@ impl Loader {
     }
 
     pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Component, ComponentError> {
-        Component::load(
-            &self.engine,
-            &self.cache,
-            bytes,
-            &self.symbols,
-            &self.catalogue,
-        )
+        Component::load(&self.engine, &self.cache, bytes, &self.symbols, &self.catalogue)
     }
 
     /// A path (anything with a separator or a `.wasm` ending) is taken as one; a bare name is a plugin in one of the plugin folders.
     pub(crate) fn find(&self, component: &str) -> Result<PathBuf, LoadError> {
         let path = Path::new(component);
-        let is_wasm = path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("wasm"));
+        let is_wasm = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wasm"));
         if is_wasm || component.contains(['/', '\\']) {
             return Ok(self.base.join(path));
         }
         let file = format!("{component}.wasm");
-        let places: Vec<_> = self
-            .plugin_folders
-            .iter()
-            .map(|folder| folder.join(&file))
-            .collect();
-        places
-            .iter()
-            .find(|place| place.is_file())
-            .cloned()
-            .ok_or_else(|| LoadError::NotFound {
-                name: component.to_owned(),
-                looked: match places.as_slice() {
-                    [] => "nowhere, since no plugin folder is known".to_owned(),
-                    places => places
-                        .iter()
-                        .map(|place| format!("`{}`", place.display()))
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                },
-            })
+        let places: Vec<_> = self.plugin_folders.iter().map(|folder| folder.join(&file)).collect();
+        places.iter().find(|place| place.is_file()).cloned().ok_or_else(|| LoadError::NotFound {
+            name: component.to_owned(),
+            looked: match places.as_slice() {
+                [] => "nowhere, since no plugin folder is known".to_owned(),
+                places => places.iter().map(|place| format!("`{}`", place.display())).collect::<Vec<_>>().join(", "),
+            },
+        })
     }
 }

@@ -104,9 +104,7 @@ pub enum LoadError {
     #[error("`digest`: {0}")]
     Digest(#[from] DigestError),
     /// Another file than the one that was pinned.
-    #[error(
-        "its digest is {actual}, and the configuration pins {pinned}: pin the new one if the change is meant"
-    )]
+    #[error("its digest is {actual}, and the configuration pins {pinned}: pin the new one if the change is meant")]
     OtherFile {
         /// Of the file.
         actual: ComponentDigest,
@@ -131,10 +129,7 @@ pub enum LoadError {
 }
 
 impl Policy {
-    pub(crate) fn load(
-        loader: &Loader,
-        configured: &PolicyConfiguration,
-    ) -> Result<Self, LoadError> {
+    pub(crate) fn load(loader: &Loader, configured: &PolicyConfiguration) -> Result<Self, LoadError> {
         let started = loader.clock().now();
         let file = loader.find(configured.component())?;
         let bytes = read(&file)?;
@@ -145,11 +140,10 @@ impl Policy {
         let mut instance = Instance::start(&component)?;
         let description = instance.describe()?;
         check_description(&description)?;
-        let schema = serde_json::from_str(&description.configuration_schema).map_err(|error| {
-            LoadError::Description(format!("a configuration schema that is not JSON: {error}"))
-        })?;
-        let configuration = serde_json::to_value(&configured.config)
-            .map_err(|error| LoadError::Configuration(error.to_string()))?;
+        let schema = serde_json::from_str(&description.configuration_schema)
+            .map_err(|error| LoadError::Description(format!("a configuration schema that is not JSON: {error}")))?;
+        let configuration =
+            serde_json::to_value(&configured.config).map_err(|error| LoadError::Configuration(error.to_string()))?;
         check_schema(&schema, &configuration)?;
         let symbols = loader.symbols();
         let tags = intern(symbols, description.tags.iter())?;
@@ -175,11 +169,7 @@ impl Policy {
             version: description.version,
             summary: description.summary,
             tags: description.tags,
-            counters: description
-                .counters
-                .into_iter()
-                .map(|counter| counter.name)
-                .collect(),
+            counters: description.counters.into_iter().map(|counter| counter.name).collect(),
         };
         Ok(Self {
             name: configured.name.as_str().into(),
@@ -215,10 +205,7 @@ fn start_configured(
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
-    let error = |source| LoadError::Read {
-        file: file.to_owned(),
-        source,
-    };
+    let error = |source| LoadError::Read { file: file.to_owned(), source };
     let bytes = fs::metadata(file).map_err(error)?.len();
     if bytes > MAX_FILE_BYTES {
         return Err(LoadError::TooLarge { bytes });
@@ -230,66 +217,37 @@ fn check_digest(pinned: Option<&str>, bytes: &[u8]) -> Result<(), LoadError> {
     let Some(pinned) = pinned else { return Ok(()) };
     let pinned: ComponentDigest = pinned.parse()?;
     let actual = ComponentDigest::of(bytes);
-    if actual == pinned {
-        Ok(())
-    } else {
-        Err(LoadError::OtherFile { actual, pinned })
-    }
+    if actual == pinned { Ok(()) } else { Err(LoadError::OtherFile { actual, pinned }) }
 }
 
 fn check_description(description: &plugin::Description) -> Result<(), LoadError> {
     let refuse = |what: String| Err(LoadError::Description(what));
     if description.name.is_empty() || description.name.len() > Symbols::MAX_NAME_BYTES {
-        return refuse(format!(
-            "a name of {} bytes: use 1 to {}",
-            description.name.len(),
-            Symbols::MAX_NAME_BYTES
-        ));
+        return refuse(format!("a name of {} bytes: use 1 to {}", description.name.len(), Symbols::MAX_NAME_BYTES));
     }
     if description.version.is_empty() || description.version.len() > Symbols::MAX_NAME_BYTES {
         return refuse("no version, or one that is far too long".to_owned());
     }
     if description.tags.len() > MAX_TAGS {
-        return refuse(format!(
-            "{} tags: at most {MAX_TAGS} are read",
-            description.tags.len()
-        ));
+        return refuse(format!("{} tags: at most {MAX_TAGS} are read", description.tags.len()));
     }
     if description.counters.len() > MAX_COUNTERS {
-        return refuse(format!(
-            "{} counters: at most {MAX_COUNTERS} are kept",
-            description.counters.len()
-        ));
+        return refuse(format!("{} counters: at most {MAX_COUNTERS} are kept", description.counters.len()));
     }
     for (place, counter) in description.counters.iter().enumerate() {
-        if description
-            .counters
-            .iter()
-            .take(place)
-            .any(|earlier| earlier.name == counter.name)
-        {
-            return refuse(format!(
-                "two counters called `{}`: give one of them another name",
-                counter.name
-            ));
+        if description.counters.iter().take(place).any(|earlier| earlier.name == counter.name) {
+            return refuse(format!("two counters called `{}`: give one of them another name", counter.name));
         }
     }
     Ok(())
 }
 
-fn check_schema(
-    schema: &serde_json::Value,
-    configuration: &serde_json::Value,
-) -> Result<(), LoadError> {
+fn check_schema(schema: &serde_json::Value, configuration: &serde_json::Value) -> Result<(), LoadError> {
     // Linear-time patterns: a schema comes from the plugin, which is not trusted.
     let validator = jsonschema::options()
         .with_pattern_options(jsonschema::PatternOptions::regex())
         .build(schema)
-        .map_err(|error| {
-            LoadError::Description(format!(
-                "a configuration schema that is not JSON Schema: {error}"
-            ))
-        })?;
+        .map_err(|error| LoadError::Description(format!("a configuration schema that is not JSON Schema: {error}")))?;
     let problems: Vec<_> = validator
         .iter_errors(configuration)
         .take(5)
@@ -298,30 +256,18 @@ fn check_schema(
             format!("config{}: {error}", place.replace('/', "."))
         })
         .collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(LoadError::Configuration(problems.join("; ")))
-    }
+    if problems.is_empty() { Ok(()) } else { Err(LoadError::Configuration(problems.join("; "))) }
 }
 
-fn intern<'a>(
-    symbols: &Symbols,
-    names: impl Iterator<Item = &'a String>,
-) -> Result<Arc<[Symbol]>, LoadError> {
+fn intern<'a>(symbols: &Symbols, names: impl Iterator<Item = &'a String>) -> Result<Arc<[Symbol]>, LoadError> {
     names.map(|name| intern_one(symbols, name)).collect()
 }
 
 fn intern_one(symbols: &Symbols, name: &str) -> Result<Symbol, LoadError> {
-    symbols
-        .intern(name)
-        .map_err(|error| LoadError::Description(error.to_string()))
+    symbols.intern(name).map_err(|error| LoadError::Description(error.to_string()))
 }
 
-fn counter_rules(
-    symbols: &Symbols,
-    description: &plugin::Description,
-) -> Result<Vec<CounterRule>, LoadError> {
+fn counter_rules(symbols: &Symbols, description: &plugin::Description) -> Result<Vec<CounterRule>, LoadError> {
     let rule = |counter: &plugin::Counter| {
         Ok(CounterRule {
             name: intern_one(symbols, &counter.name)?,

@@ -22,18 +22,12 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new() -> Self {
-        Self {
-            slots: (0..SLOTS)
-                .map(|_| CachePadded::new(AtomicCell::new(None)))
-                .collect(),
-        }
+        Self { slots: (0..SLOTS).map(|_| CachePadded::new(AtomicCell::new(None))).collect() }
     }
 
     /// The chain of this thread's slot; another kept one where it is in use; nothing where none is kept.
     pub(crate) fn take(&self) -> Option<Box<Chain>> {
-        self.slot(own_slot())
-            .take()
-            .or_else(|| (0..SLOTS).find_map(|slot| self.slot(slot).take()))
+        self.slot(own_slot()).take().or_else(|| (0..SLOTS).find_map(|slot| self.slot(slot).take()))
     }
 
     /// Keeps the chain for this thread's next decision. Where the slot was filled meanwhile, the other chain goes to a free one.

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use tollgate_core::{
-    Account, Attempts, Candidate, Catalogue, Dispatch, EvaluationFailure, Health, Hosting,
-    Nanodollars, PolicyKind, Priority, Reference, Repetition, RetryCeilingVerdict, Ruling,
-    ScopeKind, Spending, SwitchBoard, Symbol, Tier, TrailEntry, Verdict,
+    Account, Attempts, Candidate, Catalogue, Dispatch, EvaluationFailure, Health, Hosting, Nanodollars, PolicyKind,
+    Priority, Reference, Repetition, RetryCeilingVerdict, Ruling, ScopeKind, Spending, SwitchBoard, Symbol, Tier,
+    TrailEntry, Verdict,
 };
 use tollgate_core::{OnError, PolicyIndex};
 
@@ -65,9 +65,7 @@ pub(crate) fn run(
     fresh: impl Fn() -> Result<Instance, InstanceError>,
     loader: &Loader,
 ) -> Result<ProbeFigures, ProbeError> {
-    let samples: Vec<_> = (0..SAMPLES)
-        .map(|seed| sample(seed, loader.catalogue()))
-        .collect();
+    let samples: Vec<_> = (0..SAMPLES).map(|seed| sample(seed, loader.catalogue())).collect();
     let mut figures = ProbeFigures::default();
     let mut times = Vec::new();
     for kind in kinds {
@@ -84,8 +82,7 @@ pub(crate) fn run(
         // so that what one leaves behind meets another.
         let mut second = fresh()?;
         for step in 0..SAMPLES {
-            let place =
-                usize::try_from(step.wrapping_mul(37).wrapping_add(11) % SAMPLES).unwrap_or(0);
+            let place = usize::try_from(step.wrapping_mul(37).wrapping_add(11) % SAMPLES).unwrap_or(0);
             if step % 2 == 0 {
                 second = fresh()?;
             }
@@ -94,11 +91,7 @@ pub(crate) fn run(
             };
             let (verdict, _) = ask(&mut second, *kind, dispatch)?;
             if verdict != *reused {
-                return Err(ProbeError::Impure {
-                    kind: *kind,
-                    reused: reused.word(),
-                    fresh: verdict.word(),
-                });
+                return Err(ProbeError::Impure { kind: *kind, reused: reused.word(), fresh: verdict.word() });
             }
         }
     }
@@ -107,11 +100,7 @@ pub(crate) fn run(
     Ok(figures)
 }
 
-fn ask(
-    instance: &mut Instance,
-    kind: PolicyKind,
-    dispatch: &Dispatch,
-) -> Result<(Verdict, u64), ProbeError> {
+fn ask(instance: &mut Instance, kind: PolicyKind, dispatch: &Dispatch) -> Result<(Verdict, u64), ProbeError> {
     let board = SwitchBoard::default();
     let mut ruling = Ruling::open(dispatch, &board);
     if kind == PolicyKind::Routing && dispatch.attempts.rejections > 1 {
@@ -122,14 +111,7 @@ fn ask(
     }
     let (verdict, fuel) = chain::evaluate(instance, kind, &ruling, Moment::Dispatch);
     let verdict = verdict.map_err(|failure| ProbeError::Failed { kind, failure })?;
-    let entry = TrailEntry {
-        policy: PolicyIndex(0),
-        kind,
-        verdict,
-        shadow: true,
-        fuel,
-        nanoseconds: 0,
-    };
+    let entry = TrailEntry { policy: PolicyIndex(0), kind, verdict, shadow: true, fuel, nanoseconds: 0 };
     match ruling.judge(entry, OnError::Refuse).verdict {
         Verdict::Failed(failure, _) => Err(ProbeError::Failed { kind, failure }),
         verdict => Ok((verdict, fuel)),
@@ -153,11 +135,7 @@ fn sample(seed: u64, catalogue: &Catalogue) -> Dispatch {
     let mut mix = Mix(seed);
     let pick = |mix: &mut Mix, symbols: &[Symbol]| {
         let place = mix.below(symbols.len() as u64 + 1);
-        usize::try_from(place)
-            .ok()
-            .and_then(|place| symbols.get(place))
-            .copied()
-            .unwrap_or_default()
+        usize::try_from(place).ok().and_then(|place| symbols.get(place)).copied().unwrap_or_default()
     };
     let mut dispatch = Dispatch {
         now_ms: 1_750_000_000_000 + mix.below(86_400_000),
@@ -178,9 +156,7 @@ fn sample(seed: u64, catalogue: &Catalogue) -> Dispatch {
     };
     dispatch.sticky = (mix.below(2) == 0).then_some(0);
     for kind in ScopeKind::ALL {
-        dispatch
-            .scopes
-            .set(kind, Reference::of(&format!("{kind}-{}", seed % 5)));
+        dispatch.scopes.set(kind, Reference::of(&format!("{kind}-{}", seed % 5)));
         dispatch.accounts.push(account(&mut mix, kind));
     }
     dispatch
@@ -206,17 +182,8 @@ fn attempts(mix: &mut Mix) -> Attempts {
         since_failure_ms: mix.below(600_000),
         fast_failures: failed.min(u32::try_from(mix.below(3)).unwrap_or(0)),
         rejections: failed.min(u32::try_from(mix.below(4)).unwrap_or(0)),
-        failed_tier: mix.one_of([
-            None,
-            Some(Tier::Low),
-            Some(Tier::Middle),
-            Some(Tier::Premium),
-        ]),
-        repetition: if mix.below(2) == 0 {
-            Repetition::None
-        } else {
-            Repetition::SameFailure
-        },
+        failed_tier: mix.one_of([None, Some(Tier::Low), Some(Tier::Middle), Some(Tier::Premium)]),
+        repetition: if mix.below(2) == 0 { Repetition::None } else { Repetition::SameFailure },
         repetitions: failed,
     }
 }

@@ -47,11 +47,7 @@ struct CallFacts {
 }
 
 impl State {
-    pub(crate) fn new(
-        limits: StoreLimits,
-        symbols: Arc<Symbols>,
-        catalogue: Arc<Catalogue>,
-    ) -> Self {
+    pub(crate) fn new(limits: StoreLimits, symbols: Arc<Symbols>, catalogue: Arc<Catalogue>) -> Self {
         Self {
             limits,
             symbols,
@@ -85,9 +81,7 @@ impl State {
     fn configuring(&self, function: &str) -> wasmtime::Result<()> {
         match self.phase {
             Phase::Configure => Ok(()),
-            Phase::Evaluate => Err(misuse(format!(
-                "`{function}` may be called only during `configure`"
-            ))),
+            Phase::Evaluate => Err(misuse(format!("`{function}` may be called only during `configure`"))),
         }
     }
 }
@@ -109,55 +103,29 @@ impl Host for State {
     fn intern(&mut self, name: String) -> wasmtime::Result<u32> {
         self.configuring("intern")?;
         if self.interned >= MAX_INTERNED {
-            return Err(misuse(format!(
-                "it interned more than {MAX_INTERNED} names"
-            )));
+            return Err(misuse(format!("it interned more than {MAX_INTERNED} names")));
         }
         self.interned = self.interned.saturating_add(1);
-        self.symbols
-            .intern(&name)
-            .map(Symbol::as_u32)
-            .map_err(|error| misuse(error.to_string()))
+        self.symbols.intern(&name).map(Symbol::as_u32).map_err(|error| misuse(error.to_string()))
     }
 
     fn models(&mut self) -> wasmtime::Result<Vec<Model>> {
         self.configuring("models")?;
-        let model = |(name, tier): (Symbol, _)| Model {
-            name: name.as_u32(),
-            tier: convert::tier_to_guest(tier),
-        };
+        let model = |(name, tier): (Symbol, _)| Model { name: name.as_u32(), tier: convert::tier_to_guest(tier) };
         Ok(self.catalogue.models().map(model).collect())
     }
 
     fn names(&mut self, kind: NameKind) -> wasmtime::Result<Vec<u32>> {
         self.configuring("names")?;
         Ok(match kind {
-            NameKind::TaskType => self
-                .catalogue
-                .task_types()
-                .iter()
-                .map(|name| name.as_u32())
-                .collect(),
-            NameKind::Stage => self
-                .catalogue
-                .stages()
-                .iter()
-                .map(|name| name.as_u32())
-                .collect(),
-            NameKind::Backend => self
-                .catalogue
-                .backends()
-                .iter()
-                .map(|backend| backend.name.as_u32())
-                .collect(),
+            NameKind::TaskType => self.catalogue.task_types().iter().map(|name| name.as_u32()).collect(),
+            NameKind::Stage => self.catalogue.stages().iter().map(|name| name.as_u32()).collect(),
+            NameKind::Backend => self.catalogue.backends().iter().map(|backend| backend.name.as_u32()).collect(),
         })
     }
 
     fn resolve(&mut self, symbol: u32) -> wasmtime::Result<Option<String>> {
-        Ok(self
-            .symbols
-            .resolve(Symbol::from_u32(symbol))
-            .map(|name| name.to_string()))
+        Ok(self.symbols.resolve(Symbol::from_u32(symbol)).map(|name| name.to_string()))
     }
 
     fn tag(&mut self, name: u32) -> wasmtime::Result<Option<u32>> {
@@ -171,12 +139,7 @@ impl Host for State {
 
     fn number(&mut self, counter: u32) -> wasmtime::Result<Option<u64>> {
         let name = Symbol::from_u32(counter);
-        Ok(self
-            .call
-            .counters
-            .iter()
-            .find(|(counter, _)| *counter == name)
-            .map(|(_, count)| *count))
+        Ok(self.call.counters.iter().find(|(counter, _)| *counter == name).map(|(_, count)| *count))
     }
 
     fn identity(&mut self, kind: ReferenceKind) -> wasmtime::Result<Option<u64>> {

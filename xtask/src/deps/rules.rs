@@ -38,9 +38,7 @@ pub(super) struct Edge {
 }
 
 /// Crates that speak HTTP, by the start of their names.
-const HTTP: [&str; 9] = [
-    "hyper", "axum", "tower", "reqwest", "h2", "ureq", "tonic", "actix", "warp",
-];
+const HTTP: [&str; 9] = ["hyper", "axum", "tower", "reqwest", "h2", "ureq", "tonic", "actix", "warp"];
 
 /// What would give `core` I/O, a scheduler or a sandbox.
 const IMPURE: [&str; 5] = ["tokio", "wasmtime", "rusqlite", "async-std", "mio"];
@@ -76,15 +74,9 @@ impl Part {
             Self::Sdk | Self::Plugin => &[Self::Sdk],
             // Hostile guests share what is hostile in the same way.
             Self::TestGuest => &[Self::Sdk, Self::TestGuest],
-            Self::Tests | Self::Benches => &[
-                Self::Core,
-                Self::Runtime,
-                Self::Ledger,
-                Self::Gateway,
-                Self::Cli,
-                Self::Sdk,
-                Self::Tests,
-            ],
+            Self::Tests | Self::Benches => {
+                &[Self::Core, Self::Runtime, Self::Ledger, Self::Gateway, Self::Cli, Self::Sdk, Self::Tests]
+            }
         }
     }
 
@@ -117,12 +109,8 @@ impl Edge {
             return None;
         }
         Some(match (self.from, to) {
-            (Part::Xtask, _) => {
-                "xtask is built first on a fresh machine, so it uses none of our crates"
-            }
-            (_, Part::Tests | Part::Benches | Part::Xtask) => {
-                "nothing depends on tests, benches or xtask"
-            }
+            (Part::Xtask, _) => "xtask is built first on a fresh machine, so it uses none of our crates",
+            (_, Part::Tests | Part::Benches | Part::Xtask) => "nothing depends on tests, benches or xtask",
             (Part::Runtime, Part::Ledger) | (Part::Ledger, Part::Runtime) => {
                 "runtime and ledger do not know each other: what both need belongs to core"
             }
@@ -137,16 +125,10 @@ impl Edge {
         if self.from == Part::Core && starts_with_any(&self.to_name, &IMPURE) {
             return Some("core is pure: no I/O, no async, no wasm");
         }
-        if self.to_name.starts_with("wasmtime")
-            && self.from != Part::Runtime
-            && !self.from.measures_or_tests()
-        {
+        if self.to_name.starts_with("wasmtime") && self.from != Part::Runtime && !self.from.measures_or_tests() {
             return Some("only runtime knows wasmtime");
         }
-        if starts_with_any(&self.to_name, &HTTP)
-            && self.from != Part::Gateway
-            && !self.from.measures_or_tests()
-        {
+        if starts_with_any(&self.to_name, &HTTP) && self.from != Part::Gateway && !self.from.measures_or_tests() {
             return Some("only gateway knows HTTP");
         }
         None
@@ -164,10 +146,9 @@ impl fmt::Display for Edge {
 }
 
 fn starts_with_any(name: &str, starts: &[&str]) -> bool {
-    starts.iter().any(|start| {
-        name.strip_prefix(start)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
-    })
+    starts
+        .iter()
+        .any(|start| name.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_'])))
 }
 
 #[cfg(test)]
@@ -176,13 +157,7 @@ mod tests {
     use Kind::{Development, Shipped};
 
     fn rule(from: Part, to_name: &str, to: Option<Part>, kind: Kind) -> Option<&'static str> {
-        let edge = Edge {
-            from_name: "a".to_owned(),
-            from,
-            to_name: to_name.to_owned(),
-            to,
-            kind,
-        };
+        let edge = Edge { from_name: "a".to_owned(), from, to_name: to_name.to_owned(), to, kind };
         edge.broken_rule()
     }
 
@@ -205,11 +180,7 @@ mod tests {
             (Part::Benches, Part::Tests),
         ];
         for (from, to) in allowed {
-            assert_eq!(
-                rule(from, "b", Some(to), Shipped),
-                None,
-                "{from:?} → {to:?}"
-            );
+            assert_eq!(rule(from, "b", Some(to), Shipped), None, "{from:?} → {to:?}");
         }
     }
 
@@ -230,10 +201,7 @@ mod tests {
             (Part::Tests, Part::Benches),
         ];
         for (from, to) in forbidden {
-            assert!(
-                rule(from, "b", Some(to), Shipped).is_some(),
-                "{from:?} → {to:?}"
-            );
+            assert!(rule(from, "b", Some(to), Shipped).is_some(), "{from:?} → {to:?}");
         }
     }
 
@@ -268,11 +236,7 @@ mod tests {
             (Part::Cli, "h2o", true),
         ];
         for (from, name, allowed) in cases {
-            assert_eq!(
-                rule(from, name, None, Shipped).is_none(),
-                allowed,
-                "{from:?} → {name}"
-            );
+            assert_eq!(rule(from, name, None, Shipped).is_none(), allowed, "{from:?} → {name}");
         }
     }
 
@@ -281,10 +245,7 @@ mod tests {
         assert_eq!(Part::of_folder("host/core"), Some(Part::Core));
         assert_eq!(Part::of_folder("sdk/rust"), Some(Part::Sdk));
         assert_eq!(Part::of_folder("tests"), Some(Part::Tests));
-        assert_eq!(
-            Part::of_folder("tests/guests/endless-loop"),
-            Some(Part::TestGuest)
-        );
+        assert_eq!(Part::of_folder("tests/guests/endless-loop"), Some(Part::TestGuest));
         assert_eq!(Part::of_folder("host/other"), None);
         assert_eq!(Part::of_folder(""), None);
     }

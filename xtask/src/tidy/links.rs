@@ -31,11 +31,7 @@ fn links(source: &Source) -> Vec<(usize, String)> {
         }
         let prose = without_code(line);
         let targets = targets(&prose).into_iter();
-        found.extend(
-            targets
-                .filter(|target| is_relative(target))
-                .map(|target| (number, target.to_owned())),
-        );
+        found.extend(targets.filter(|target| is_relative(target)).map(|target| (number, target.to_owned())));
     }
     found
 }
@@ -63,16 +59,14 @@ fn targets(line: &str) -> Vec<&str> {
 
 fn without_title(target: &str) -> &str {
     let target = target.trim();
-    let target = target
-        .split_once(" \"")
-        .map_or(target, |(target, _)| target);
+    let target = target.split_once(" \"").map_or(target, |(target, _)| target);
     target.trim_start_matches('<').trim_end_matches('>')
 }
 
 fn is_relative(target: &str) -> bool {
-    let scheme = target.split_once(':').is_some_and(|(scheme, _)| {
-        !scheme.is_empty() && scheme.chars().all(|letter| letter.is_ascii_alphanumeric())
-    });
+    let scheme = target
+        .split_once(':')
+        .is_some_and(|(scheme, _)| !scheme.is_empty() && scheme.chars().all(|letter| letter.is_ascii_alphanumeric()));
     !target.is_empty() && !target.starts_with('#') && !scheme
 }
 
@@ -106,10 +100,7 @@ mod tests {
     use super::{Source, broken, inside, links};
 
     fn page(text: &str) -> Source {
-        Source {
-            path: "docs/page.md".to_owned(),
-            text: text.to_owned(),
-        }
+        Source { path: "docs/page.md".to_owned(), text: text.to_owned() }
     }
 
     #[test]
@@ -121,10 +112,7 @@ mod tests {
              ```\n[e](five.md)\n```\n\
              [label]: six.md\n",
         );
-        let targets: Vec<String> = links(&source)
-            .into_iter()
-            .map(|(_, target)| target)
-            .collect();
+        let targets: Vec<String> = links(&source).into_iter().map(|(_, target)| target).collect();
         assert_eq!(targets, ["one.md", "two.md#part", "four.md", "six.md"]);
     }
 
@@ -141,10 +129,7 @@ mod tests {
 
     #[test]
     fn parents_are_resolved_without_the_file_system() {
-        assert_eq!(
-            inside(Path::new("a/../b/./c")).as_deref(),
-            Some(Path::new("b/c"))
-        );
+        assert_eq!(inside(Path::new("a/../b/./c")).as_deref(), Some(Path::new("b/c")));
         assert_eq!(inside(Path::new("a/../../c")), None);
     }
 }

@@ -3,17 +3,10 @@
 use super::{Finding, Source};
 
 /// Split, so that this file does not report itself.
-const MARKS: [(&str, &str); 4] = [
-    ("todo", "!("),
-    ("unimplemented", "!("),
-    ("dbg", "!("),
-    ("FIX", "ME"),
-];
+const MARKS: [(&str, &str); 4] = [("todo", "!("), ("unimplemented", "!("), ("dbg", "!("), ("FIX", "ME")];
 
 pub(super) fn left_behind(source: &Source) -> Vec<Finding> {
-    if !source.has_extension(&[
-        "rs", "wit", "toml", "md", "py", "js", "ts", "sh", "html", "css", "yml", "yaml",
-    ]) {
+    if !source.has_extension(&["rs", "wit", "toml", "md", "py", "js", "ts", "sh", "html", "css", "yml", "yaml"]) {
         return Vec::new();
     }
     source
@@ -21,13 +14,8 @@ pub(super) fn left_behind(source: &Source) -> Vec<Finding> {
         .flat_map(|(number, line)| {
             MARKS.iter().filter_map(move |(start, end)| {
                 let mark = [*start, *end].concat();
-                line.contains(&mark).then(|| {
-                    format!(
-                        "{}:{number}: `{start}{}` left behind",
-                        source.path,
-                        end.trim_end_matches('(')
-                    )
-                })
+                line.contains(&mark)
+                    .then(|| format!("{}:{number}: `{start}{}` left behind", source.path, end.trim_end_matches('(')))
             })
         })
         .collect()

@@ -34,14 +34,10 @@ pub(super) fn own_sources() -> Result<Vec<Source>> {
     let mut sources: Vec<Source> = Vec::new();
     for line in text.lines() {
         let mut fields = line.split('|');
-        let (Some(origin), Some(suite), Some(site)) = (fields.next(), fields.next(), fields.next())
-        else {
+        let (Some(origin), Some(suite), Some(site)) = (fields.next(), fields.next(), fields.next()) else {
             bail!("apt-get indextargets printed `{line}`");
         };
-        let source = Source {
-            site: site.to_owned(),
-            suite: suite.to_owned(),
-        };
+        let source = Source { site: site.to_owned(), suite: suite.to_owned() };
         // Where the system's lists were never fetched the origin is not known, and its placeholder stays.
         let may_be_debian = matches!(origin, "Debian" | "" | "$(ORIGIN)");
         if may_be_debian && !sources.contains(&source) {
@@ -72,34 +68,21 @@ impl Apt {
         let list = folder.join("sources.list");
         let lines: String = sources
             .iter()
-            .map(|source| {
-                format!(
-                    "deb [signed-by={KEYRING}] {} {} main\n",
-                    source.site, source.suite
-                )
-            })
+            .map(|source| format!("deb [signed-by={KEYRING}] {} {} main\n", source.site, source.suite))
             .collect();
         std::fs::write(&list, lines)?;
         let configuration = folder.join("apt.conf");
         std::fs::write(&configuration, configuration_for(folder, &list))?;
-        let apt = Self {
-            folder: folder.to_path_buf(),
-            configuration,
-        };
-        output(
-            apt.command("apt-get")
-                .args(["--quiet", "update", "--error-on=any"]),
-        )?;
+        let apt = Self { folder: folder.to_path_buf(), configuration };
+        output(apt.command("apt-get").args(["--quiet", "update", "--error-on=any"]))?;
         Ok(apt)
     }
 
     /// Newest first.
     pub(super) fn versions(&self, package: &str) -> Result<Vec<String>> {
         let table = output(self.command("apt-cache").args(["madison", package]))?;
-        let versions: Vec<String> = table
-            .lines()
-            .filter_map(|line| Some(line.split('|').nth(1)?.trim().to_owned()))
-            .collect();
+        let versions: Vec<String> =
+            table.lines().filter_map(|line| Some(line.split('|').nth(1)?.trim().to_owned())).collect();
         if versions.is_empty() {
             bail!("no package `{package}`");
         }
@@ -119,29 +102,20 @@ impl Apt {
             "--no-enhances",
             package,
         ]))?;
-        let names = text
-            .lines()
-            .filter(|line| !line.starts_with([' ', '<', '|']));
+        let names = text.lines().filter(|line| !line.starts_with([' ', '<', '|']));
         Ok(names.map(str::to_owned).collect())
     }
 
     /// The path of the package file; `package` is a name or `name=version`.
     pub(super) fn download(&self, package: &str) -> Result<PathBuf> {
         let folder = self.folder.join("packages");
-        run(self
-            .command("apt-get")
-            .current_dir(&folder)
-            .args(["--quiet", "download", package])
-            .stdout(Stdio::null()))?;
+        run(self.command("apt-get").current_dir(&folder).args(["--quiet", "download", package]).stdout(Stdio::null()))?;
         let name = package.split_once('=').map_or(package, |(name, _)| name);
         let prefix = format!("{name}_");
         std::fs::read_dir(&folder)?
             .flatten()
             .map(|entry| entry.path())
-            .find(|path| {
-                path.file_name()
-                    .is_some_and(|file| file.to_string_lossy().starts_with(&prefix))
-            })
+            .find(|path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&prefix)))
             .with_context(|| format!("apt-get downloaded no `{package}`"))
     }
 

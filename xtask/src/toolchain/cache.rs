@@ -21,10 +21,7 @@ impl Cache {
                 return Ok(Self { folder });
             }
         }
-        anyhow::bail!(
-            "could not make a folder for the guest toolchain: `{}`",
-            fallback.display()
-        )
+        anyhow::bail!("could not make a folder for the guest toolchain: `{}`", fallback.display())
     }
 
     pub(super) fn entry(&self, name: &str) -> PathBuf {
@@ -34,11 +31,7 @@ impl Cache {
     /// Makes the entry `name` unless another process did so meanwhile. `build` is given an empty folder to
     /// work in and returns the folder in it that becomes the entry; what it leaves besides is removed, and so
     /// is what an interrupted build left.
-    pub(super) fn make(
-        &self,
-        name: &str,
-        build: impl FnOnce(&Path) -> Result<PathBuf>,
-    ) -> Result<()> {
+    pub(super) fn make(&self, name: &str, build: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<()> {
         let _lock = self.lock()?;
         let entry = self.entry(name);
         if entry.exists() {
@@ -46,11 +39,9 @@ impl Cache {
         }
         let workshop = self.folder.join("making");
         remove_if_there(&workshop)?;
-        std::fs::create_dir(&workshop)
-            .with_context(|| format!("could not make `{}`", workshop.display()))?;
+        std::fs::create_dir(&workshop).with_context(|| format!("could not make `{}`", workshop.display()))?;
         let built = build(&workshop).and_then(|made| {
-            std::fs::rename(&made, &entry)
-                .with_context(|| format!("could not move `{}` into place", made.display()))
+            std::fs::rename(&made, &entry).with_context(|| format!("could not move `{}` into place", made.display()))
         });
         remove_if_there(&workshop)?;
         built
@@ -59,12 +50,10 @@ impl Cache {
     /// Held until it is dropped; whoever comes second waits, and finds the work done.
     fn lock(&self) -> Result<File> {
         let path = self.folder.join("lock");
-        let file =
-            File::create(&path).with_context(|| format!("could not make `{}`", path.display()))?;
+        let file = File::create(&path).with_context(|| format!("could not make `{}`", path.display()))?;
         if file.try_lock().is_err() {
             super::say("another process is making one; waiting for it");
-            file.lock()
-                .with_context(|| format!("could not lock `{}`", path.display()))?;
+            file.lock().with_context(|| format!("could not lock `{}`", path.display()))?;
         }
         Ok(file)
     }
@@ -88,8 +77,7 @@ fn is_writable(folder: &Path) -> bool {
 
 fn remove_if_there(folder: &Path) -> Result<()> {
     if folder.exists() {
-        std::fs::remove_dir_all(folder)
-            .with_context(|| format!("could not remove `{}`", folder.display()))?;
+        std::fs::remove_dir_all(folder).with_context(|| format!("could not remove `{}`", folder.display()))?;
     }
     Ok(())
 }

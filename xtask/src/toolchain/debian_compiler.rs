@@ -22,10 +22,7 @@ pub(super) fn present(cache: &Cache) -> Result<Option<GuestToolchain>> {
     }
     Ok(Some(GuestToolchain {
         identity: format!("{ENTRY}-{}", standard_library::identity(&sysroot)?),
-        described: format!(
-            "a compiler of Debian's for guests only, in `{}`",
-            sysroot.display()
-        ),
+        described: format!("a compiler of Debian's for guests only, in `{}`", sysroot.display()),
         rustflags: Vec::new(),
         environment: environment(&sysroot)?,
     }))
@@ -36,9 +33,7 @@ pub(super) fn make(compiler: &Rustc, cache: &Cache) -> Result<GuestToolchain> {
         let apt = Apt::open(&workshop.join("apt"), &own_sources()?)?;
         let version = apt.versions("rustc-web")?.remove(0);
         let release = newer_or_same(&version, compiler)?;
-        say(&format!(
-            "downloading Debian's Rust {version} and its LLVM (about 160 MB)"
-        ));
+        say(&format!("downloading Debian's Rust {version} and its LLVM (about 160 MB)"));
         for package in packages(&apt, &version, release)? {
             unpack(&apt.download(&package)?, ".", &workshop.join("root"))?;
         }
@@ -47,12 +42,7 @@ pub(super) fn make(compiler: &Rustc, cache: &Cache) -> Result<GuestToolchain> {
         unpack(&archive, &format!("./{sources}"), workshop)?;
         let sysroot = workshop.join("root/usr");
         let environment = environment(&sysroot)?;
-        standard_library::build(
-            &workshop.join(sources),
-            &workshop.join("target"),
-            &sysroot,
-            &environment,
-        )?;
+        standard_library::build(&workshop.join(sources), &workshop.join("target"), &sysroot, &environment)?;
         Ok(sysroot)
     })?;
     present(cache)?.context("the toolchain that was just made is gone")
@@ -62,19 +52,13 @@ pub(super) fn make(compiler: &Rustc, cache: &Cache) -> Result<GuestToolchain> {
 fn newer_or_same<'v>(version: &'v str, compiler: &Rustc) -> Result<&'v str> {
     let release = version.split(['+', '-', '~']).next().unwrap_or(version);
     if numbers(release) < numbers(&compiler.release) {
-        bail!(
-            "Debian's newest is Rust {release}, and guests need {}",
-            compiler.release
-        );
+        bail!("Debian's newest is Rust {release}, and guests need {}", compiler.release);
     }
     Ok(release)
 }
 
 fn numbers(release: &str) -> Vec<u32> {
-    release
-        .split('.')
-        .map_while(|number| number.parse().ok())
-        .collect()
+    release.split('.').map_while(|number| number.parse().ok()).collect()
 }
 
 /// Compiler, its host libraries, the linker of the LLVM it was built with, and what that needs.
@@ -104,10 +88,7 @@ fn environment(sysroot: &Path) -> Result<Vec<(&'static str, OsString)>> {
     Ok(vec![
         ("RUSTC", sysroot.join("bin/rustc").into_os_string()),
         ("LD_LIBRARY_PATH", libraries.into_os_string()),
-        (
-            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER",
-            llvm.join("bin/wasm-ld").into_os_string(),
-        ),
+        ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", llvm.join("bin/wasm-ld").into_os_string()),
     ])
 }
 
@@ -126,10 +107,7 @@ mod tests {
 
     #[test]
     fn older_compiler_is_refused() {
-        let compiler = Rustc {
-            release: "1.95.0".to_owned(),
-            commit: String::new(),
-        };
+        let compiler = Rustc { release: "1.95.0".to_owned(), commit: String::new() };
         let release = |version| newer_or_same(version, &compiler).ok();
         assert_eq!(release("1.96.0+dfsg1-1~deb12u2"), Some("1.96.0"));
         assert_eq!(release("1.100.0-1"), Some("1.100.0"));

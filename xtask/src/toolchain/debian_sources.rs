@@ -36,12 +36,7 @@ pub(super) fn make(compiler: &Rustc, cache: &Cache) -> Result<GuestToolchain> {
         say("unpacking it");
         unpack(&package, &format!("./{sources}"), workshop)?;
         let sysroot = workshop.join("sysroot");
-        standard_library::build(
-            &workshop.join(sources),
-            &workshop.join("target"),
-            &sysroot,
-            &[],
-        )?;
+        standard_library::build(&workshop.join(sources), &workshop.join("target"), &sysroot, &[])?;
         Ok(sysroot)
     })?;
     present(compiler, cache)?.context("the toolchain that was just made is gone")
@@ -53,23 +48,14 @@ fn entry_name(compiler: &Rustc) -> String {
 
 /// The first suite of the first site that has the release.
 fn download(compiler: &Rustc, workshop: &Path) -> Result<PathBuf> {
-    let mut sites: Vec<String> = own_sources()?
-        .into_iter()
-        .filter(|source| !source.is_security())
-        .map(|source| source.site)
-        .collect();
+    let mut sites: Vec<String> =
+        own_sources()?.into_iter().filter(|source| !source.is_security()).map(|source| source.site).collect();
     sites.dedup();
     let mut reasons = Vec::new();
     for site in sites {
         for suite in SUITES {
-            say(&format!(
-                "looking for Rust {} in {suite} of {site}",
-                compiler.release
-            ));
-            let source = Source {
-                site: site.clone(),
-                suite: suite.to_owned(),
-            };
+            say(&format!("looking for Rust {} in {suite} of {site}", compiler.release));
+            let source = Source { site: site.clone(), suite: suite.to_owned() };
             match download_from(source, compiler, &workshop.join("apt").join(suite)) {
                 Ok(package) => return Ok(package),
                 Err(error) => reasons.push(format!("{suite}: {error:#}")),
@@ -92,9 +78,7 @@ fn download_from(source: Source, compiler: &Rustc, folder: &Path) -> Result<Path
 }
 
 fn is_version_of(version: &str, release: &str) -> bool {
-    version
-        .strip_prefix(release)
-        .is_some_and(|rest| rest.starts_with(['+', '-', '~']))
+    version.strip_prefix(release).is_some_and(|rest| rest.starts_with(['+', '-', '~']))
 }
 
 #[cfg(test)]

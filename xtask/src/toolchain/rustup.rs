@@ -28,9 +28,7 @@ pub(super) fn installed(compiler: &Rustc) -> Result<Option<GuestToolchain>> {
 
 pub(super) fn add_target(compiler: &Rustc) -> Result<GuestToolchain> {
     let limit = TIME_LIMIT.as_secs();
-    say(&format!(
-        "trying `rustup target add {TARGET}` (at most {limit} s)"
-    ));
+    say(&format!("trying `rustup target add {TARGET}` (at most {limit} s)"));
     let child = Command::new("rustup")
         .args(["target", "add", TARGET])
         .stdin(Stdio::null())
@@ -39,8 +37,7 @@ pub(super) fn add_target(compiler: &Rustc) -> Result<GuestToolchain> {
     match wait(child, TIME_LIMIT)? {
         None => bail!("rustup had not finished after {limit} s"),
         Some(status) if !status.success() => bail!("rustup failed with {status}"),
-        Some(_) => installed(compiler)?
-            .context("rustup added the target to another toolchain than the one in use"),
+        Some(_) => installed(compiler)?.context("rustup added the target to another toolchain than the one in use"),
     }
 }
 

@@ -24,11 +24,7 @@ pub(super) fn build(
     let vendored = sources.join("vendor").display().to_string();
     // What guests carry of these paths must not depend on whose cache this is.
     let remapped = format!("--remap-path-prefix={}=/rustc/library", sources.display());
-    let flags = [
-        "-Zforce-unstable-if-unmarked",
-        "-Cembed-bitcode=yes",
-        remapped.as_str(),
-    ];
+    let flags = ["-Zforce-unstable-if-unmarked", "-Cembed-bitcode=yes", remapped.as_str()];
     run(cargo()
         .current_dir(sources)
         .envs(environment.iter().map(|(name, value)| (name, value)))
@@ -36,15 +32,7 @@ pub(super) fn build(
         .env("RUSTC_BOOTSTRAP", "1")
         .env_remove("RUSTFLAGS")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-        .args([
-            "build",
-            "--release",
-            "--offline",
-            "--package",
-            "sysroot",
-            "--target",
-            TARGET,
-        ])
+        .args(["build", "--release", "--offline", "--package", "sysroot", "--target", TARGET])
         // The library's tests want crates that the package does not carry.
         .arg("-Zavoid-dev-deps")
         .args(["--config", "source.crates-io.replace-with=\"vendored\""])
@@ -67,26 +55,16 @@ fn assemble(libraries: &Path, sysroot: &Path) -> Result<()> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(libraries)?
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "rlib")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rlib"))
         .collect();
     paths.sort();
     let mut digest = Sha256::new();
     for path in &paths {
         let bytes = std::fs::read(path)?;
         digest.update(&bytes);
-        std::fs::write(
-            folder.join(path.file_name().expect("a library has a name")),
-            bytes,
-        )?;
+        std::fs::write(folder.join(path.file_name().expect("a library has a name")), bytes)?;
     }
     let digest = digest.finalize();
-    let identity: String = digest
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let identity: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     Ok(std::fs::write(sysroot.join(IDENTITY), identity)?)
 }

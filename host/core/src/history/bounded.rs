@@ -12,11 +12,7 @@ pub(super) struct Bounded<K, V> {
 
 impl<K: Copy + Eq + Hash + Ord, V> Bounded<K, V> {
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            capacity,
-            entries: HashMap::new(),
-            by_age: BTreeSet::new(),
-        }
+        Self { capacity, entries: HashMap::new(), by_age: BTreeSet::new() }
     }
 
     pub(super) fn get(&self, key: &K) -> Option<&V> {
@@ -63,10 +59,7 @@ mod tests {
         *map.entry(2, 20) = "second";
         map.entry(1, 30);
         *map.entry(3, 40) = "third";
-        assert_eq!(
-            (map.get(&1), map.get(&2), map.get(&3)),
-            (Some(&"first"), None, Some(&"third"))
-        );
+        assert_eq!((map.get(&1), map.get(&2), map.get(&3)), (Some(&"first"), None, Some(&"third")));
         assert_eq!(map.remove(&1), Some("first"));
         assert_eq!((map.entries.len(), map.by_age.len()), (1, 1));
     }

@@ -59,25 +59,13 @@ struct Count {
 
 impl Counters {
     pub(super) fn new(rules: Vec<CounterRule>, capacity: usize) -> Self {
-        Self {
-            rules,
-            counts: Bounded::new(capacity),
-        }
+        Self { rules, counts: Bounded::new(capacity) }
     }
 
-    pub(super) fn read(
-        &self,
-        task: Option<Reference>,
-        scopes: &ScopePath,
-        now_ms: u64,
-        into: &mut Vec<(Symbol, u64)>,
-    ) {
+    pub(super) fn read(&self, task: Option<Reference>, scopes: &ScopePath, now_ms: u64, into: &mut Vec<(Symbol, u64)>) {
         for (index, rule) in self.rules.iter().enumerate() {
             if let Some(reference) = rule.reference(task, scopes) {
-                let count = self
-                    .counts
-                    .get(&(index, reference))
-                    .map_or(0, |count| count.read(rule, now_ms));
+                let count = self.counts.get(&(index, reference)).map_or(0, |count| count.read(rule, now_ms));
                 into.push((rule.name, count));
             }
         }
@@ -92,41 +80,19 @@ impl Counters {
         };
         self.count(event, Some(report.task), &report.scopes, report.ended_ms);
         if report.productive == Some(false) && report.status == Status::Succeeded {
-            self.count(
-                CounterEvent::Unproductive,
-                Some(report.task),
-                &report.scopes,
-                report.ended_ms,
-            );
+            self.count(CounterEvent::Unproductive, Some(report.task), &report.scopes, report.ended_ms);
         }
     }
 
     pub(super) fn count_dispatch(&mut self, dispatch: &Dispatch, refused: bool) {
-        let event = if refused {
-            CounterEvent::Refusal
-        } else {
-            CounterEvent::Dispatch
-        };
+        let event = if refused { CounterEvent::Refusal } else { CounterEvent::Dispatch };
         self.count(event, dispatch.task, &dispatch.scopes, dispatch.now_ms);
     }
 
-    fn count(
-        &mut self,
-        event: CounterEvent,
-        task: Option<Reference>,
-        scopes: &ScopePath,
-        now_ms: u64,
-    ) {
-        for (index, rule) in self
-            .rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| rule.event == event)
-        {
+    fn count(&mut self, event: CounterEvent, task: Option<Reference>, scopes: &ScopePath, now_ms: u64) {
+        for (index, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.event == event) {
             if let Some(reference) = rule.reference(task, scopes) {
-                self.counts
-                    .entry((index, reference), now_ms)
-                    .add(rule, now_ms);
+                self.counts.entry((index, reference), now_ms).add(rule, now_ms);
             }
         }
     }
@@ -142,9 +108,7 @@ impl CounterRule {
 
     /// The number of the part of the window that a moment lies in.
     fn part(&self, now_ms: u64) -> Option<u64> {
-        let length = u64::from(self.window_seconds)
-            .saturating_mul(1_000)
-            .div_ceil(PARTS as u64);
+        let length = u64::from(self.window_seconds).saturating_mul(1_000).div_ceil(PARTS as u64);
         now_ms.checked_div(length)
     }
 }
@@ -155,10 +119,7 @@ impl Count {
         let Some(part) = rule.part(now_ms) else {
             return;
         };
-        let place = usize::try_from(part)
-            .ok()
-            .and_then(|part| part.checked_rem(PARTS))
-            .unwrap_or(0);
+        let place = usize::try_from(part).ok().and_then(|part| part.checked_rem(PARTS)).unwrap_or(0);
         if let Some((number, count)) = self.parts.get_mut(place) {
             if *number != part {
                 (*number, *count) = (part, 0);
@@ -172,10 +133,7 @@ impl Count {
             return self.total;
         };
         let recent = |&&(number, _): &&(u64, u64)| part.saturating_sub(number) < PARTS as u64;
-        self.parts
-            .iter()
-            .filter(recent)
-            .fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        self.parts.iter().filter(recent).fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 }
 
@@ -191,20 +149,8 @@ mod tests {
             by: CounterBy::Task,
             window_seconds: 16,
         };
-        let mut counters = Counters::new(
-            vec![
-                rule,
-                CounterRule {
-                    window_seconds: 0,
-                    ..rule
-                },
-            ],
-            10,
-        );
-        let mut dispatch = Dispatch {
-            task: Some(Reference::of("task")),
-            ..Dispatch::default()
-        };
+        let mut counters = Counters::new(vec![rule, CounterRule { window_seconds: 0, ..rule }], 10);
+        let mut dispatch = Dispatch { task: Some(Reference::of("task")), ..Dispatch::default() };
         for now_ms in [20_000, 21_000, 30_000] {
             dispatch.now_ms = now_ms;
             counters.count_dispatch(&dispatch, false);

@@ -39,32 +39,18 @@ impl Costs {
     /// Nearest rank: the smallest cost that at least 95 % of the runs do not exceed.
     fn p95(&self) -> Nanodollars {
         let rank = self.sorted.len().saturating_mul(95).div_ceil(100);
-        rank.checked_sub(1)
-            .and_then(|index| self.sorted.get(index))
-            .copied()
-            .unwrap_or_default()
+        rank.checked_sub(1).and_then(|index| self.sorted.get(index)).copied().unwrap_or_default()
     }
 }
 
 impl FinishedRuns {
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            running: Bounded::new(capacity),
-            by_task_type: HashMap::new(),
-        }
+        Self { running: Bounded::new(capacity), by_task_type: HashMap::new() }
     }
 
     /// A run is of the task type of its latest dispatch.
-    pub(super) fn spend(
-        &mut self,
-        run: Reference,
-        task_type: Symbol,
-        now_ms: u64,
-        cost: Nanodollars,
-    ) {
-        let entry = self
-            .running
-            .entry_or(run, now_ms, (task_type, Nanodollars::ZERO));
+    pub(super) fn spend(&mut self, run: Reference, task_type: Symbol, now_ms: u64, cost: Nanodollars) {
+        let entry = self.running.entry_or(run, now_ms, (task_type, Nanodollars::ZERO));
         *entry = (task_type, entry.1.saturating_add(cost));
     }
 
@@ -81,12 +67,7 @@ impl FinishedRuns {
     pub(super) fn p95(&self, task_type: Symbol) -> (Nanodollars, u32) {
         self.by_task_type
             .get(&task_type)
-            .map(|costs| {
-                (
-                    costs.p95(),
-                    u32::try_from(costs.sorted.len()).unwrap_or(u32::MAX),
-                )
-            })
+            .map(|costs| (costs.p95(), u32::try_from(costs.sorted.len()).unwrap_or(u32::MAX)))
             .unwrap_or_default()
     }
 }

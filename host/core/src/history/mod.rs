@@ -9,9 +9,7 @@ mod spend;
 mod task;
 
 use crate::config::{AttemptRules, BudgetConfiguration};
-use crate::{
-    Candidate, Dispatch, Nanodollars, Reference, ScopeKind, ScopePath, Symbol, Symbols, Tier,
-};
+use crate::{Candidate, Dispatch, Nanodollars, Reference, ScopeKind, ScopePath, Symbol, Symbols, Tier};
 
 use bounded::Bounded;
 use counter::Counters;
@@ -121,43 +119,26 @@ impl History {
     pub fn inform(&self, dispatch: &mut Dispatch) {
         let now_ms = dispatch.now_ms;
         let task = dispatch.task.and_then(|task| self.tasks.get(&task));
-        dispatch.attempts = task
-            .map(|task| task.attempts(&self.rules, now_ms))
-            .unwrap_or_default();
+        dispatch.attempts = task.map(|task| task.attempts(&self.rules, now_ms)).unwrap_or_default();
         dispatch.accounts.clear();
-        self.accounts
-            .read(&dispatch.scopes, now_ms, &mut dispatch.accounts);
+        self.accounts.read(&dispatch.scopes, now_ms, &mut dispatch.accounts);
         dispatch.spending = self.rates.read(&dispatch.scopes, now_ms);
-        (
-            dispatch.spending.task_type_p95,
-            dispatch.spending.finished_runs,
-        ) = self.finished.p95(dispatch.task_type);
+        (dispatch.spending.task_type_p95, dispatch.spending.finished_runs) = self.finished.p95(dispatch.task_type);
         dispatch.counters.clear();
-        self.counters.read(
-            dispatch.task,
-            &dispatch.scopes,
-            now_ms,
-            &mut dispatch.counters,
-        );
+        self.counters.read(dispatch.task, &dispatch.scopes, now_ms, &mut dispatch.counters);
         self.find_route(dispatch);
     }
 
     /// Takes in what became of a dispatch, and tells which budgets reached a threshold by it: each of them once in
     /// a window.
     pub fn record(&mut self, report: &Report) -> Vec<ThresholdReached> {
-        let reached = self
-            .accounts
-            .spend(&report.scopes, report.ended_ms, report.cost);
-        self.rates
-            .spend(&report.scopes, report.ended_ms, report.cost);
+        let reached = self.accounts.spend(&report.scopes, report.ended_ms, report.cost);
+        self.rates.spend(&report.scopes, report.ended_ms, report.cost);
         if let Some(run) = report.scopes.of(ScopeKind::Run) {
-            self.finished
-                .spend(run, report.task_type, report.ended_ms, report.cost);
+            self.finished.spend(run, report.task_type, report.ended_ms, report.cost);
         }
         self.counters.count_report(report);
-        self.tasks
-            .entry(report.task, report.ended_ms)
-            .record(report, &self.rules);
+        self.tasks.entry(report.task, report.ended_ms).record(report, &self.rules);
         reached
     }
 
@@ -170,10 +151,7 @@ impl History {
     pub fn remember_route(&mut self, dispatch: &Dispatch, candidate: &Candidate) {
         if let Some(task) = dispatch.task {
             let key = (dispatch.scopes.of(ScopeKind::Run), task, dispatch.stage);
-            let route = Route {
-                model: candidate.model,
-                backend: candidate.backend,
-            };
+            let route = Route { model: candidate.model, backend: candidate.backend };
             *self.routes.entry_or(key, dispatch.now_ms, route) = route;
         }
     }
@@ -184,10 +162,8 @@ impl History {
     }
 
     fn find_route(&self, dispatch: &mut Dispatch) {
-        let route = dispatch.task.and_then(|task| {
-            self.routes
-                .get(&(dispatch.scopes.of(ScopeKind::Run), task, dispatch.stage))
-        });
+        let route =
+            dispatch.task.and_then(|task| self.routes.get(&(dispatch.scopes.of(ScopeKind::Run), task, dispatch.stage)));
         let Some(route) = route.copied() else { return };
         for (index, candidate) in (0_u32..).zip(&mut dispatch.candidates) {
             candidate.warm = candidate.model == route.model && candidate.backend == route.backend;

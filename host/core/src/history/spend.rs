@@ -72,16 +72,10 @@ impl Accounts {
                 limit: budget.limit,
                 hard: budget.hard(),
                 window: budget.window,
-                owner: budget
-                    .owner
-                    .as_deref()
-                    .map_or(Symbol::UNKNOWN, |owner| symbols.lookup(owner)),
+                owner: budget.owner.as_deref().map_or(Symbol::UNKNOWN, |owner| symbols.lookup(owner)),
             })
             .collect();
-        Self {
-            rules,
-            spent: Bounded::new(ACCOUNTS),
-        }
+        Self { rules, spent: Bounded::new(ACCOUNTS) }
     }
 
     fn of<'a>(
@@ -89,42 +83,26 @@ impl Accounts {
         scopes: &'a ScopePath,
         now_ms: u64,
     ) -> impl Iterator<Item = (&'a Rule, (usize, Reference, u64))> {
-        self.rules
-            .iter()
-            .enumerate()
-            .filter_map(move |(index, rule)| {
-                let reference = scopes
-                    .of(rule.scope)
-                    .filter(|scope| rule.only.is_none_or(|only| only == *scope))?;
-                Some((rule, (index, reference, rule.window.end_ms(now_ms))))
-            })
+        self.rules.iter().enumerate().filter_map(move |(index, rule)| {
+            let reference = scopes.of(rule.scope).filter(|scope| rule.only.is_none_or(|only| only == *scope))?;
+            Some((rule, (index, reference, rule.window.end_ms(now_ms))))
+        })
     }
 
     pub(super) fn read(&self, scopes: &ScopePath, now_ms: u64, into: &mut Vec<Account>) {
-        into.extend(self.of(scopes, now_ms).map(|(rule, key)| {
-            Account {
-                kind: rule.scope,
-                owner: rule.owner,
-                spent: self
-                    .spent
-                    .get(&key)
-                    .map(|spent| spent.amount)
-                    .unwrap_or_default(),
-                reserved: Nanodollars::ZERO,
-                limit: rule.limit,
-                hard: rule.hard,
-                window_end_ms: key.2,
-            }
+        into.extend(self.of(scopes, now_ms).map(|(rule, key)| Account {
+            kind: rule.scope,
+            owner: rule.owner,
+            spent: self.spent.get(&key).map(|spent| spent.amount).unwrap_or_default(),
+            reserved: Nanodollars::ZERO,
+            limit: rule.limit,
+            hard: rule.hard,
+            window_end_ms: key.2,
         }));
     }
 
     /// Adds a cost to every account, and tells which thresholds were reached by it.
-    pub(super) fn spend(
-        &mut self,
-        scopes: &ScopePath,
-        now_ms: u64,
-        cost: Nanodollars,
-    ) -> Vec<ThresholdReached> {
+    pub(super) fn spend(&mut self, scopes: &ScopePath, now_ms: u64, cost: Nanodollars) -> Vec<ThresholdReached> {
         let keys: Vec<_> = self.of(scopes, now_ms).map(|(_, key)| key).collect();
         let mut reached = Vec::new();
         for key in keys {
@@ -195,10 +173,7 @@ impl Rate {
     fn spend(&mut self, now_ms: u64, cost: Nanodollars) {
         self.total = self.total.saturating_add(cost);
         let minute = now_ms.checked_div(MINUTE_MS).unwrap_or(0);
-        let place = usize::try_from(minute)
-            .ok()
-            .and_then(|minute| minute.checked_rem(RATE_MINUTES))
-            .unwrap_or(0);
+        let place = usize::try_from(minute).ok().and_then(|minute| minute.checked_rem(RATE_MINUTES)).unwrap_or(0);
         if let Some((number, spent)) = self.minutes.get_mut(place) {
             if *number != minute {
                 (*number, *spent) = (minute, Nanodollars::ZERO);
@@ -210,18 +185,14 @@ impl Rate {
 
 impl Rates {
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            scopes: Bounded::new(capacity),
-        }
+        Self { scopes: Bounded::new(capacity) }
     }
 
     /// What the run cost and how fast it and the fastest other scope spend, over the last five minutes.
     pub(super) fn read(&self, scopes: &ScopePath, now_ms: u64) -> Spending {
         let mut spending = Spending::default();
         for kind in ScopeKind::ALL {
-            let rate = scopes
-                .of(kind)
-                .and_then(|reference| self.scopes.get(&(kind, reference)));
+            let rate = scopes.of(kind).and_then(|reference| self.scopes.get(&(kind, reference)));
             let Some(rate) = rate else { continue };
             let per_minute = rate.per_minute(now_ms);
             if kind == ScopeKind::Run {
@@ -236,9 +207,7 @@ impl Rates {
     pub(super) fn spend(&mut self, scopes: &ScopePath, now_ms: u64, cost: Nanodollars) {
         for kind in ScopeKind::ALL {
             if let Some(reference) = scopes.of(kind) {
-                self.scopes
-                    .entry((kind, reference), now_ms)
-                    .spend(now_ms, cost);
+                self.scopes.entry((kind, reference), now_ms).spend(now_ms, cost);
             }
         }
     }

@@ -75,9 +75,10 @@ impl TaskHistory {
         self.failed = self.failed.saturating_add(1);
         self.failed_tier = self.failed_tier.max(report.tier);
         let fast = report.ended_ms.saturating_sub(report.started_ms) < rules.fast.as_u64();
-        let going_on = self.streak.take().filter(|streak| {
-            report.started_ms.saturating_sub(streak.ended_ms) <= rules.idle.as_u64()
-        });
+        let going_on = self
+            .streak
+            .take()
+            .filter(|streak| report.started_ms.saturating_sub(streak.ended_ms) <= rules.idle.as_u64());
         self.streak = Some(match going_on {
             Some(streak) => streak.and(report, fast),
             None => Streak::begin(report, fast),

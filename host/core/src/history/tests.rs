@@ -24,11 +24,7 @@ fn report(started_minute: u64, minutes: u64, status: Status) -> Report {
 }
 
 fn at(history: &History, minute: u64) -> crate::Attempts {
-    let mut dispatch = Dispatch {
-        now_ms: minute * MINUTE,
-        task: Some(Reference::of("task")),
-        ..Dispatch::default()
-    };
+    let mut dispatch = Dispatch { now_ms: minute * MINUTE, task: Some(Reference::of("task")), ..Dispatch::default() };
     history.inform(&mut dispatch);
     dispatch.attempts
 }
@@ -42,14 +38,8 @@ fn only_failures_count_as_attempts() {
     history.record(&report(5, 1, Status::ProviderUnavailable));
     history.record(&report(6, 5, Status::Rejected));
     let attempts = at(&history, 12);
-    assert_eq!(
-        (attempts.failed, attempts.streak, attempts.rejections),
-        (2, 2, 1)
-    );
-    assert_eq!(
-        (attempts.streak_elapsed_ms, attempts.since_failure_ms),
-        (12 * MINUTE, MINUTE)
-    );
+    assert_eq!((attempts.failed, attempts.streak, attempts.rejections), (2, 2, 1));
+    assert_eq!((attempts.streak_elapsed_ms, attempts.since_failure_ms), (12 * MINUTE, MINUTE));
     history.record(&report(12, 1, Status::Succeeded));
     assert_eq!(at(&history, 14), crate::Attempts::default());
 }
@@ -70,10 +60,7 @@ fn an_idle_gap_ends_a_streak_and_keeps_the_count() {
 #[test]
 fn the_highest_tier_that_failed_is_remembered() {
     let mut history = history();
-    history.record(&Report {
-        tier: Some(Tier::Premium),
-        ..report(0, 1, TIMEOUT)
-    });
+    history.record(&Report { tier: Some(Tier::Premium), ..report(0, 1, TIMEOUT) });
     history.record(&report(1, 1, TIMEOUT));
     assert_eq!(at(&history, 3).failed_tier, Some(Tier::Premium));
 }
@@ -81,10 +68,7 @@ fn the_highest_tier_that_failed_is_remembered() {
 #[test]
 fn fast_failures_count_only_at_the_end_of_the_streak() {
     let mut history = history();
-    let fast = |minute| Report {
-        ended_ms: minute * MINUTE + 9_999,
-        ..report(minute, 0, TIMEOUT)
-    };
+    let fast = |minute| Report { ended_ms: minute * MINUTE + 9_999, ..report(minute, 0, TIMEOUT) };
     history.record(&fast(0));
     history.record(&report(1, 1, TIMEOUT));
     history.record(&fast(3));
@@ -99,30 +83,15 @@ fn loops_are_told_apart() {
         (other, None, Repetition::SameFailure),
         (TIMEOUT, None, Repetition::SameFailure),
         (TIMEOUT, Some(1), Repetition::TimedOutContext),
-        (
-            Status::Failed(Failure::OutputLimit),
-            Some(1),
-            Repetition::OutputLimit,
-        ),
+        (Status::Failed(Failure::OutputLimit), Some(1), Repetition::OutputLimit),
     ] {
         let mut history = history();
         for minute in 0..3 {
-            history.record(&Report {
-                context,
-                ..report(minute, 1, status)
-            });
+            history.record(&Report { context, ..report(minute, 1, status) });
         }
         let attempts = at(&history, 4);
-        assert_eq!(
-            (attempts.repetition, attempts.repetitions),
-            (repetition, 3),
-            "{status:?}"
-        );
-        history.record(&report(
-            4,
-            1,
-            Status::Failed(Failure::Other { fingerprint: 8 }),
-        ));
+        assert_eq!((attempts.repetition, attempts.repetitions), (repetition, 3), "{status:?}");
+        history.record(&report(4, 1, Status::Failed(Failure::Other { fingerprint: 8 })));
         assert_eq!(at(&history, 6).repetition, Repetition::None);
     }
 }
@@ -139,10 +108,7 @@ fn a_proposal_is_a_loop_only_without_progress() {
         history.record(&again(minute, false));
     }
     let attempts = at(&history, 4);
-    assert_eq!(
-        (attempts.repetition, attempts.repetitions),
-        (Repetition::SameProposal, 3)
-    );
+    assert_eq!((attempts.repetition, attempts.repetitions), (Repetition::SameProposal, 3));
     history.record(&again(5, true));
     assert_eq!(at(&history, 7).repetition, Repetition::None);
 }
@@ -153,27 +119,14 @@ fn spend_reaches_every_scope_and_its_window_ends() -> Result<(), crate::Configur
         "version = 1\n[[budget]]\nscope = \"team\"\nlimit = \"1.00 USD\"\nwindow = \"hour\"\n\
          [[budget]]\nscope = \"run\"\nlimit = \"2.00 USD\"\n[[budget]]\nscope = \"team\"\nname = \"blue\"\nlimit = \"1.00 USD\"\n",
     )?;
-    let mut history = History::new(
-        AttemptRules::default(),
-        &configuration.budgets,
-        Vec::new(),
-        &Symbols::new(),
-    );
+    let mut history = History::new(AttemptRules::default(), &configuration.budgets, Vec::new(), &Symbols::new());
     let mut scopes = ScopePath::default();
     scopes.set(ScopeKind::Team, Reference::of("red"));
     scopes.set(ScopeKind::Run, Reference::of("run"));
     let cost = Nanodollars::new(500_000_000);
-    history.record(&Report {
-        scopes,
-        cost,
-        ..report(0, 1, Status::Succeeded)
-    });
+    history.record(&Report { scopes, cost, ..report(0, 1, Status::Succeeded) });
     let read = |minute| {
-        let mut dispatch = Dispatch {
-            now_ms: minute * MINUTE,
-            scopes,
-            ..Dispatch::default()
-        };
+        let mut dispatch = Dispatch { now_ms: minute * MINUTE, scopes, ..Dispatch::default() };
         history.inform(&mut dispatch);
         dispatch
     };
@@ -192,11 +145,7 @@ fn spend_reaches_every_scope_and_its_window_ends() -> Result<(), crate::Configur
         }
     );
     let later = read(60);
-    assert_eq!(
-        later.accounts[0].spent,
-        Nanodollars::ZERO,
-        "the hour is over"
-    );
+    assert_eq!(later.accounts[0].spent, Nanodollars::ZERO, "the hour is over");
     assert_eq!(later.accounts[1].spent, cost);
     assert_eq!(later.spending.run_per_minute, Nanodollars::ZERO);
     Ok(())
@@ -222,15 +171,8 @@ fn a_route_sticks_to_its_run_task_and_stage() {
     let mut history = history();
     history.remember_route(&dispatch, &candidate(2));
     history.inform(&mut dispatch);
-    assert_eq!(
-        (dispatch.sticky, dispatch.candidates[1].warm),
-        (Some(1), true)
-    );
-    let mut other = Dispatch {
-        stage: Symbol::from_u32(5),
-        sticky: None,
-        ..dispatch.clone()
-    };
+    assert_eq!((dispatch.sticky, dispatch.candidates[1].warm), (Some(1), true));
+    let mut other = Dispatch { stage: Symbol::from_u32(5), sticky: None, ..dispatch.clone() };
     history.inform(&mut other);
     assert_eq!(other.sticky, None);
 }
@@ -240,35 +182,19 @@ fn a_threshold_is_reached_once_in_a_window() -> Result<(), crate::ConfigurationE
     let configuration = crate::Configuration::parse(
         "version = 1\n[[budget]]\nscope = \"team\"\nlimit = \"1.00 USD\"\nwindow = \"hour\"\n",
     )?;
-    let mut history = History::new(
-        AttemptRules::default(),
-        &configuration.budgets,
-        Vec::new(),
-        &Symbols::new(),
-    );
+    let mut history = History::new(AttemptRules::default(), &configuration.budgets, Vec::new(), &Symbols::new());
     let mut scopes = ScopePath::default();
     scopes.set(ScopeKind::Team, Reference::of("red"));
     let mut spend = |minute, cost| {
         let cost = Nanodollars::new(cost);
-        let reached = history.record(&Report {
-            scopes,
-            cost,
-            ..report(minute, 0, Status::Succeeded)
-        });
-        reached
-            .into_iter()
-            .map(|reached| reached.threshold)
-            .collect::<Vec<_>>()
+        let reached = history.record(&Report { scopes, cost, ..report(minute, 0, Status::Succeeded) });
+        reached.into_iter().map(|reached| reached.threshold).collect::<Vec<_>>()
     };
     assert_eq!(spend(0, 799_000_000), []);
     assert_eq!(spend(1, 1_000_000), [Threshold::Approaching]);
     assert_eq!(spend(2, 100_000_000), []);
     assert_eq!(spend(3, 200_000_000), [Threshold::AtLimit]);
     assert_eq!(spend(4, 1), [Threshold::Over]);
-    assert_eq!(
-        spend(60, 2_000_000_000),
-        [Threshold::Over],
-        "a new window, and all of it at once"
-    );
+    assert_eq!(spend(60, 2_000_000_000), [Threshold::Over], "a new window, and all of it at once");
     Ok(())
 }

@@ -106,13 +106,7 @@ pub struct ModelPrice {
 impl ModelPrice {
     /// Resolves stated rates; nothing when there is none for input and none for output.
     pub(super) fn resolve(stated: &StatedRates) -> Option<Self> {
-        let states = |class| {
-            stated.contains_key(&RateKey {
-                class,
-                tier: ServiceTier::Standard,
-                above: 0,
-            })
-        };
+        let states = |class| stated.contains_key(&RateKey { class, tier: ServiceTier::Standard, above: 0 });
         if !states(TokenClass::Input) && !states(TokenClass::Output) {
             return None;
         }
@@ -166,20 +160,13 @@ impl ModelPrice {
             ServiceTier::Priority => &self.priority,
             ServiceTier::Flex => &self.flex,
         };
-        bands
-            .long
-            .iter()
-            .rev()
-            .find(|(above, _)| input_tokens > *above)
-            .map_or(&bands.base, |(_, card)| card)
+        bands.long.iter().rev().find(|(above, _)| input_tokens > *above).map_or(&bands.base, |(_, card)| card)
     }
 }
 
 impl Bands {
     fn resolve(stated: &StatedRates, tier: ServiceTier) -> Self {
-        let counts = |key: &&RateKey| {
-            key.above > 0 && (key.tier == tier || key.tier == ServiceTier::Standard)
-        };
+        let counts = |key: &&RateKey| key.above > 0 && (key.tier == tier || key.tier == ServiceTier::Standard);
         let mut sizes: Vec<u64> = stated.keys().filter(counts).map(|key| key.above).collect();
         sizes.sort_unstable();
         sizes.dedup();
@@ -187,33 +174,22 @@ impl Bands {
             ServiceTier::Batch => batch_card(stated, input),
             _ => online_card(stated, tier, &sizes, input),
         };
-        Self {
-            base: card(0),
-            long: sizes
-                .iter()
-                .map(|above| (*above, card(above.saturating_add(1))))
-                .collect(),
-        }
+        Self { base: card(0), long: sizes.iter().map(|above| (*above, card(above.saturating_add(1)))).collect() }
     }
 }
 
 /// The card of a call that is answered at once.
 fn online_card(stated: &StatedRates, tier: ServiceTier, sizes: &[u64], input: u64) -> RateCard {
     let exactly = |class, tier, above| stated.get(&RateKey { class, tier, above }).copied();
-    let at = |class, above| {
-        exactly(class, tier, above).or_else(|| exactly(class, ServiceTier::Standard, above))
-    };
+    let at = |class, above| exactly(class, tier, above).or_else(|| exactly(class, ServiceTier::Standard, above));
     let crossed = || sizes.iter().copied().filter(|above| input > *above);
     let resolved = |class| crossed().fold(at(class, 0), |rate, above| at(class, above).or(rate));
     let fresh = resolved(TokenClass::Input);
     let output = resolved(TokenClass::Output);
     let cache_write_5m = resolved(TokenClass::CacheWrite5m).or(fresh);
     let hour = TokenClass::CacheWrite1h;
-    let cache_write_1h = crossed().fold(at(hour, 0), |rate, above| {
-        exactly(hour, tier, above).or(rate)
-    });
-    let own_output =
-        tier != ServiceTier::Standard && exactly(TokenClass::Output, tier, 0).is_some();
+    let cache_write_1h = crossed().fold(at(hour, 0), |rate, above| exactly(hour, tier, above).or(rate));
+    let own_output = tier != ServiceTier::Standard && exactly(TokenClass::Output, tier, 0).is_some();
     let reasoning = match exactly(TokenClass::Reasoning, tier, 0) {
         Some(rate) => Some(rate),
         None if own_output => output,
@@ -232,19 +208,14 @@ fn online_card(stated: &StatedRates, tier: ServiceTier, sizes: &[u64], input: u6
 /// The card of a call in a batch: each class has its own context sizes.
 fn batch_card(stated: &StatedRates, input: u64) -> RateCard {
     let standard = || {
-        let mut sizes: Vec<u64> = stated
-            .keys()
-            .filter(|key| key.tier == ServiceTier::Standard)
-            .map(|key| key.above)
-            .collect();
+        let mut sizes: Vec<u64> =
+            stated.keys().filter(|key| key.tier == ServiceTier::Standard).map(|key| key.above).collect();
         sizes.retain(|above| *above > 0);
         sizes.sort_unstable();
         online_card(stated, ServiceTier::Standard, &sizes, input)
     };
     let batch = |class| {
-        let of_class = stated
-            .iter()
-            .filter(|(key, _)| key.class == class && key.tier == ServiceTier::Batch);
+        let of_class = stated.iter().filter(|(key, _)| key.class == class && key.tier == ServiceTier::Batch);
         of_class
             .filter(|(key, _)| input > key.above || key.above == 0)
             .max_by_key(|(key, _)| key.above)
@@ -252,11 +223,7 @@ fn batch_card(stated: &StatedRates, input: u64) -> RateCard {
     };
     let output = batch(TokenClass::Output).or_else(|| standard().output);
     let Some(fresh) = batch(TokenClass::Input) else {
-        return RateCard {
-            output,
-            reasoning: output,
-            ..standard()
-        };
+        return RateCard { output, reasoning: output, ..standard() };
     };
     let cache_write_5m = batch(TokenClass::CacheWrite5m).unwrap_or(fresh);
     RateCard {

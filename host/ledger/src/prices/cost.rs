@@ -62,44 +62,22 @@ impl ModelPrice {
             LongContext::Ignore => 0,
         };
         let card = self.card(options.tier, input_tokens);
-        let Usage {
-            uncached_input,
-            cache_read,
-            cache_write_5m,
-            cache_write_1h,
-            output,
-            reasoning,
-        } = *usage;
-        let answer = output
-            .checked_sub(reasoning)
-            .ok_or(PriceError::ReasoningAboveOutput { reasoning, output })?;
+        let Usage { uncached_input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = *usage;
+        let answer = output.checked_sub(reasoning).ok_or(PriceError::ReasoningAboveOutput { reasoning, output })?;
         let parts = [
             (TokenClass::Input, uncached_input, card.input),
             (TokenClass::CacheRead, cache_read, card.cache_read),
-            (
-                TokenClass::CacheWrite5m,
-                cache_write_5m,
-                card.cache_write_5m,
-            ),
-            (
-                TokenClass::CacheWrite1h,
-                cache_write_1h,
-                card.cache_write_1h,
-            ),
+            (TokenClass::CacheWrite5m, cache_write_5m, card.cache_write_5m),
+            (TokenClass::CacheWrite1h, cache_write_1h, card.cache_write_1h),
             (TokenClass::Output, answer, card.output),
             (TokenClass::Reasoning, reasoning, card.reasoning),
         ];
         let mut sum = 0_u128;
         for (class, tokens, rate) in parts {
-            sum = sum
-                .checked_add(part(class, tokens, rate)?)
-                .ok_or(PriceError::TooLarge)?;
+            sum = sum.checked_add(part(class, tokens, rate)?).ok_or(PriceError::TooLarge)?;
         }
-        let rounded =
-            divide_half_up(sum, FEMTODOLLARS_PER_NANODOLLAR).ok_or(PriceError::TooLarge)?;
-        u64::try_from(rounded)
-            .map(Nanodollars::new)
-            .map_err(|_| PriceError::TooLarge)
+        let rounded = divide_half_up(sum, FEMTODOLLARS_PER_NANODOLLAR).ok_or(PriceError::TooLarge)?;
+        u64::try_from(rounded).map(Nanodollars::new).map_err(|_| PriceError::TooLarge)
     }
 }
 
@@ -107,6 +85,5 @@ fn part(class: TokenClass, tokens: u64, rate: Option<Rate>) -> Result<u128, Pric
     if tokens == 0 {
         return Ok(0);
     }
-    rate.map(|rate| rate.femtodollars(tokens))
-        .ok_or(PriceError::MissingRate { class })
+    rate.map(|rate| rate.femtodollars(tokens)).ok_or(PriceError::MissingRate { class })
 }

@@ -20,9 +20,7 @@ pub enum PriceTableError {
         source: serde_json::Error,
     },
     /// A price that is no price.
-    #[error(
-        "the price table `{layer}`, model `{model}`, key `{key}`: `{value}` is no price: {problem}"
-    )]
+    #[error("the price table `{layer}`, model `{model}`, key `{key}`: `{value}` is no price: {problem}")]
     Rate {
         /// The layer.
         layer: String,
@@ -59,10 +57,7 @@ const INCLUSIVE_PROVIDER: &str = "xai";
 
 pub(super) fn parse<'a>(layer: &str, json: &'a str) -> Result<Layer<'a>, PriceTableError> {
     let mut models: Layer<'a> =
-        serde_json::from_str(json).map_err(|source| PriceTableError::Json {
-            layer: layer.to_owned(),
-            source,
-        })?;
+        serde_json::from_str(json).map_err(|source| PriceTableError::Json { layer: layer.to_owned(), source })?;
     models.remove(SPECIMEN);
     Ok(models)
 }
@@ -83,14 +78,12 @@ impl Entry {
                     self.stated.remove(&rate_key);
                     continue;
                 }
-                let rate = Rate::from_dollars_per_token(number).map_err(|problem| {
-                    PriceTableError::Rate {
-                        layer: layer.to_owned(),
-                        model: model.to_owned(),
-                        key: key.clone(),
-                        value: value.to_owned(),
-                        problem,
-                    }
+                let rate = Rate::from_dollars_per_token(number).map_err(|problem| PriceTableError::Rate {
+                    layer: layer.to_owned(),
+                    model: model.to_owned(),
+                    key: key.clone(),
+                    value: value.to_owned(),
+                    problem,
                 })?;
                 self.stated.insert(rate_key, rate);
             } else if key.contains("_cost_per_") || key == "tiered_pricing" {
@@ -114,15 +107,8 @@ impl Entry {
             return None;
         }
         let resolved = if self.provider.as_deref() == Some(INCLUSIVE_PROVIDER) {
-            let reached = |(key, rate): (&RateKey, &Rate)| {
-                (
-                    RateKey {
-                        above: key.above.saturating_sub(1),
-                        ..*key
-                    },
-                    *rate,
-                )
-            };
+            let reached =
+                |(key, rate): (&RateKey, &Rate)| (RateKey { above: key.above.saturating_sub(1), ..*key }, *rate);
             ModelPrice::resolve(&self.stated.iter().map(reached).collect())
         } else {
             ModelPrice::resolve(&self.stated)
@@ -137,10 +123,7 @@ impl Entry {
 
 /// What is between the quotation marks of a JSON string without escapes.
 fn text(value: &str) -> Option<&str> {
-    value
-        .strip_prefix('"')?
-        .strip_suffix('"')
-        .filter(|text| !text.contains('\\'))
+    value.strip_prefix('"')?.strip_suffix('"').filter(|text| !text.contains('\\'))
 }
 
 /// `cache_creation_input_token_cost_above_1hr_above_200k_tokens_priority` and its like; nothing for any other key.
@@ -152,38 +135,24 @@ fn rate_key(key: &str) -> Option<RateKey> {
         ("cache_read_input_token_cost", TokenClass::CacheRead),
         ("cache_creation_input_token_cost", TokenClass::CacheWrite5m),
     ];
-    const TIERS: [(&str, ServiceTier); 3] = [
-        ("_batches", ServiceTier::Batch),
-        ("_priority", ServiceTier::Priority),
-        ("_flex", ServiceTier::Flex),
-    ];
-    let (mut rest, class) = CLASSES
-        .iter()
-        .find_map(|(name, class)| key.strip_prefix(name).map(|rest| (rest, *class)))?;
-    let mut found = RateKey {
-        class,
-        tier: ServiceTier::Standard,
-        above: 0,
-    };
+    const TIERS: [(&str, ServiceTier); 3] =
+        [("_batches", ServiceTier::Batch), ("_priority", ServiceTier::Priority), ("_flex", ServiceTier::Flex)];
+    let (mut rest, class) =
+        CLASSES.iter().find_map(|(name, class)| key.strip_prefix(name).map(|rest| (rest, *class)))?;
+    let mut found = RateKey { class, tier: ServiceTier::Standard, above: 0 };
     while !rest.is_empty() {
-        if let Some((after, tier)) = TIERS
-            .iter()
-            .find_map(|(name, tier)| rest.strip_prefix(name).map(|after| (after, *tier)))
+        if let Some((after, tier)) =
+            TIERS.iter().find_map(|(name, tier)| rest.strip_prefix(name).map(|after| (after, *tier)))
         {
             found.tier = tier;
             rest = after;
         } else {
             let (size, after) = match rest.strip_prefix("_above_1hr") {
                 Some(after) => (None, after),
-                None => rest
-                    .strip_prefix("_above_")?
-                    .split_once("_tokens")
-                    .map(|(size, after)| (Some(size), after))?,
+                None => rest.strip_prefix("_above_")?.split_once("_tokens").map(|(size, after)| (Some(size), after))?,
             };
             match size {
-                None if found.class == TokenClass::CacheWrite5m => {
-                    found.class = TokenClass::CacheWrite1h
-                }
+                None if found.class == TokenClass::CacheWrite5m => found.class = TokenClass::CacheWrite1h,
                 None => return None,
                 Some(size) => found.above = tokens(size)?,
             }
@@ -210,34 +179,16 @@ mod tests {
     fn keys_say_class_size_and_tier() {
         let key = |class, tier, above| Some(RateKey { class, tier, above });
         for (text, expected) in [
-            (
-                "input_cost_per_token",
-                key(TokenClass::Input, ServiceTier::Standard, 0),
-            ),
-            (
-                "output_cost_per_token_flex",
-                key(TokenClass::Output, ServiceTier::Flex, 0),
-            ),
-            (
-                "output_cost_per_reasoning_token",
-                key(TokenClass::Reasoning, ServiceTier::Standard, 0),
-            ),
-            (
-                "input_cost_per_token_batches",
-                key(TokenClass::Input, ServiceTier::Batch, 0),
-            ),
+            ("input_cost_per_token", key(TokenClass::Input, ServiceTier::Standard, 0)),
+            ("output_cost_per_token_flex", key(TokenClass::Output, ServiceTier::Flex, 0)),
+            ("output_cost_per_reasoning_token", key(TokenClass::Reasoning, ServiceTier::Standard, 0)),
+            ("input_cost_per_token_batches", key(TokenClass::Input, ServiceTier::Batch, 0)),
             (
                 "cache_read_input_token_cost_above_272k_tokens_priority",
                 key(TokenClass::CacheRead, ServiceTier::Priority, 272_000),
             ),
-            (
-                "input_cost_per_token_above_128_tokens",
-                key(TokenClass::Input, ServiceTier::Standard, 128),
-            ),
-            (
-                "cache_creation_input_token_cost_above_1hr",
-                key(TokenClass::CacheWrite1h, ServiceTier::Standard, 0),
-            ),
+            ("input_cost_per_token_above_128_tokens", key(TokenClass::Input, ServiceTier::Standard, 128)),
+            ("cache_creation_input_token_cost_above_1hr", key(TokenClass::CacheWrite1h, ServiceTier::Standard, 0)),
             (
                 "cache_creation_input_token_cost_above_1hr_above_200k_tokens",
                 key(TokenClass::CacheWrite1h, ServiceTier::Standard, 200_000),

@@ -26,17 +26,10 @@ impl LocalPrice {
     /// # Errors
     /// When the amount does not fit.
     pub fn cost(&self, busy: Duration) -> Result<Nanodollars, PriceError> {
-        let hour = self
-            .electricity_per_hour
-            .checked_add(self.amortisation_per_hour)
-            .ok_or(PriceError::TooLarge)?;
-        let product = u128::from(hour.as_u64())
-            .checked_mul(busy.as_nanos())
-            .ok_or(PriceError::TooLarge)?;
+        let hour = self.electricity_per_hour.checked_add(self.amortisation_per_hour).ok_or(PriceError::TooLarge)?;
+        let product = u128::from(hour.as_u64()).checked_mul(busy.as_nanos()).ok_or(PriceError::TooLarge)?;
         let rounded = divide_half_up(product, NANOSECONDS_PER_HOUR).ok_or(PriceError::TooLarge)?;
-        u64::try_from(rounded)
-            .map(Nanodollars::new)
-            .map_err(|_| PriceError::TooLarge)
+        u64::try_from(rounded).map(Nanodollars::new).map_err(|_| PriceError::TooLarge)
     }
 }
 
@@ -50,20 +43,10 @@ mod tests {
             electricity_per_hour: Nanodollars::new(120_000_000),
             amortisation_per_hour: Nanodollars::new(240_000_000),
         };
-        assert_eq!(
-            price.cost(Duration::from_secs(3600))?,
-            Nanodollars::new(360_000_000)
-        );
-        assert_eq!(
-            price.cost(Duration::from_secs(1))?,
-            Nanodollars::new(100_000)
-        );
+        assert_eq!(price.cost(Duration::from_secs(3600))?, Nanodollars::new(360_000_000));
+        assert_eq!(price.cost(Duration::from_secs(1))?, Nanodollars::new(100_000));
         assert_eq!(price.cost(Duration::ZERO)?, Nanodollars::ZERO);
-        assert_eq!(
-            price.cost(Duration::from_nanos(5_000))?,
-            Nanodollars::new(1),
-            "half a nanodollar is rounded up"
-        );
+        assert_eq!(price.cost(Duration::from_nanos(5_000))?, Nanodollars::new(1), "half a nanodollar is rounded up");
         assert_eq!(price.cost(Duration::MAX), Err(PriceError::TooLarge));
         Ok(())
     }

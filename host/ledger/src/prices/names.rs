@@ -9,11 +9,7 @@
 
 /// The names of rules 1 to 3 for `model`, without itself.
 pub(super) fn alternatives(model: &str) -> Vec<&str> {
-    let unprefixed = || {
-        std::iter::successors(Some(model), |name| {
-            name.split_once('/').map(|(_, rest)| rest)
-        })
-    };
+    let unprefixed = || std::iter::successors(Some(model), |name| name.split_once('/').map(|(_, rest)| rest));
     let mut names: Vec<&str> = unprefixed().skip(1).collect();
     names.extend(unprefixed().filter_map(undated));
     names.retain(|name| !name.is_empty());
@@ -25,8 +21,7 @@ pub(super) fn undated(name: &str) -> Option<&str> {
     if let Some(stem) = name.strip_suffix("-latest") {
         return Some(stem);
     }
-    let digits =
-        |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
     if let Some((stem, date)) = name.rsplit_once(['-', '@'])
         && digits(date, 8)
     {
@@ -48,10 +43,7 @@ mod tests {
         assert_eq!(alternatives("a/b/c"), ["b/c", "c"]);
         assert_eq!(alternatives("gpt-5-2025-08-07"), ["gpt-5"]);
         assert_eq!(alternatives("claude-x@20250929"), ["claude-x"]);
-        assert_eq!(
-            alternatives("mistral/small-latest"),
-            ["small-latest", "mistral/small", "small"]
-        );
+        assert_eq!(alternatives("mistral/small-latest"), ["small-latest", "mistral/small", "small"]);
         assert_eq!(alternatives("x/"), Vec::<&str>::new());
     }
 

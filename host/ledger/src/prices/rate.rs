@@ -60,15 +60,11 @@ impl Rate {
     /// When it is not such a number, is too large, or would round to zero without being zero.
     pub fn from_dollars_per_token(text: &str) -> Result<Self, RateProblem> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (
-                mantissa,
-                exponent.parse::<i32>().map_err(|_| RateProblem::Number)?,
-            ),
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| RateProblem::Number)?),
             None => (text, 0),
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-        let plain =
-            |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         if !plain(whole) || !plain(fraction) {
             return Err(RateProblem::Number);
         }
@@ -81,20 +77,12 @@ impl Rate {
         // The value is `digits` × 10^shift in units of 10⁻¹⁵.
         let value: u128 = digits.parse().map_err(|_| RateProblem::TooLarge)?;
         let written = i64::try_from(fraction.len()).map_err(|_| RateProblem::TooSmall)?;
-        let shift = i64::from(exponent)
-            .saturating_add(PLACES)
-            .saturating_sub(written);
-        let power = u32::try_from(shift.unsigned_abs())
-            .ok()
-            .and_then(|shift| 10_u128.checked_pow(shift));
+        let shift = i64::from(exponent).saturating_add(PLACES).saturating_sub(written);
+        let power = u32::try_from(shift.unsigned_abs()).ok().and_then(|shift| 10_u128.checked_pow(shift));
         let scaled = if shift >= 0 {
-            power
-                .and_then(|power| value.checked_mul(power))
-                .ok_or(RateProblem::TooLarge)?
+            power.and_then(|power| value.checked_mul(power)).ok_or(RateProblem::TooLarge)?
         } else {
-            power
-                .and_then(|power| divide_half_up(value, power))
-                .ok_or(RateProblem::TooSmall)?
+            power.and_then(|power| divide_half_up(value, power)).ok_or(RateProblem::TooSmall)?
         };
         match u64::try_from(scaled) {
             Ok(0) => Err(RateProblem::TooSmall),
@@ -115,11 +103,7 @@ impl fmt::Display for Rate {
         let digits = format!("{:010}", self.0);
         let (dollars, rest) = digits.split_at(digits.len().saturating_sub(9));
         let rest = rest.trim_end_matches('0');
-        if rest.is_empty() {
-            f.pad(dollars)
-        } else {
-            f.pad(&format!("{dollars}.{rest}"))
-        }
+        if rest.is_empty() { f.pad(dollars) } else { f.pad(&format!("{dollars}.{rest}")) }
     }
 }
 

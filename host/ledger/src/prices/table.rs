@@ -140,9 +140,7 @@ impl PriceTable {
     /// Never: a test reads the same text.
     #[must_use]
     pub fn builtin() -> Self {
-        Self::empty()
-            .with_layer("built-in", BUILTIN)
-            .expect("the built-in table is read by a test")
+        Self::empty().with_layer("built-in", BUILTIN).expect("the built-in table is read by a test")
     }
 
     /// Lays another table, JSON in LiteLLM's format, over this one: for each model, its keys replace the same keys
@@ -193,10 +191,7 @@ impl PriceTable {
             .into_iter()
             .chain(full)
             .find_map(|name| self.prices.get_key_value(name))
-            .map_or(Lookup::Unpriced, |(name, price)| Lookup::Fallback {
-                name,
-                price,
-            })
+            .map_or(Lookup::Unpriced, |(name, price)| Lookup::Fallback { name, price })
     }
 
     /// The price to charge for a model, and what it rests on, under the configuration's choice for unpriced models.
@@ -212,13 +207,9 @@ impl PriceTable {
         match (self.lookup(model), policy, &self.dearest) {
             (Lookup::Exact(price), ..) => Ok((Some(price), Basis::Exact)),
             (Lookup::Fallback { name, price }, ..) => Ok((Some(price), Basis::Fallback(name))),
-            (Lookup::Unpriced, UnpricedPolicy::AssumeDearest, Some(price)) => {
-                Ok((Some(price), Basis::Dearest))
-            }
+            (Lookup::Unpriced, UnpricedPolicy::AssumeDearest, Some(price)) => Ok((Some(price), Basis::Dearest)),
             (Lookup::Unpriced, UnpricedPolicy::AllowAndFlag, _) => Ok((None, Basis::Unpriced)),
-            (Lookup::Unpriced, ..) => Err(UnpricedError::NoPrice {
-                model: model.to_owned(),
-            }),
+            (Lookup::Unpriced, ..) => Err(UnpricedError::NoPrice { model: model.to_owned() }),
         }
     }
 
@@ -235,12 +226,9 @@ impl PriceTable {
     ) -> Result<Quote<'_>, UnpricedError> {
         let (price, basis) = self.price(model, policy)?;
         let cost = match price {
-            Some(price) => price
-                .cost(usage, options)
-                .map_err(|source| UnpricedError::Usage {
-                    model: model.to_owned(),
-                    source,
-                })?,
+            Some(price) => {
+                price.cost(usage, options).map_err(|source| UnpricedError::Usage { model: model.to_owned(), source })?
+            }
             None => Nanodollars::ZERO,
         };
         Ok(Quote { cost, basis })
@@ -266,31 +254,17 @@ fn tails(prices: &HashMap<Box<str>, ModelPrice>) -> HashMap<Box<str>, Option<Box
     let mut tails: HashMap<Box<str>, Option<Box<str>>> = HashMap::new();
     for name in prices.keys() {
         if let Some((_, tail)) = name.rsplit_once('/') {
-            tails
-                .entry(tail.into())
-                .and_modify(|owner| *owner = None)
-                .or_insert_with(|| Some(name.clone()));
+            tails.entry(tail.into()).and_modify(|owner| *owner = None).or_insert_with(|| Some(name.clone()));
         }
     }
     tails
 }
 
 /// For each class the highest rate that any priced model states at any tier and size.
-fn dearest(
-    entries: &HashMap<Box<str>, Entry>,
-    prices: &HashMap<Box<str>, ModelPrice>,
-) -> Option<ModelPrice> {
+fn dearest(entries: &HashMap<Box<str>, Entry>, prices: &HashMap<Box<str>, ModelPrice>) -> Option<ModelPrice> {
     let mut highest = StatedRates::new();
-    for (key, rate) in prices
-        .keys()
-        .filter_map(|name| entries.get(name))
-        .flat_map(|entry| &entry.stated)
-    {
-        let key = RateKey {
-            class: key.class,
-            tier: ServiceTier::Standard,
-            above: 0,
-        };
+    for (key, rate) in prices.keys().filter_map(|name| entries.get(name)).flat_map(|entry| &entry.stated) {
+        let key = RateKey { class: key.class, tier: ServiceTier::Standard, above: 0 };
         let best = highest.entry(key).or_insert(Rate::FREE);
         *best = (*best).max(*rate);
     }
@@ -300,20 +274,11 @@ fn dearest(
 
 /// A class without a rate is charged as another (see `card`): the dearest may not be cheaper than that.
 fn raise_to_what_stands_in(highest: &mut StatedRates) {
-    use super::card::TokenClass::{
-        CacheRead, CacheWrite1h, CacheWrite5m, Input, Output, Reasoning,
-    };
-    for (class, stand_in) in [
-        (CacheRead, Input),
-        (CacheWrite5m, Input),
-        (CacheWrite1h, CacheWrite5m),
-        (Reasoning, Output),
-    ] {
-        let key = |class| RateKey {
-            class,
-            tier: ServiceTier::Standard,
-            above: 0,
-        };
+    use super::card::TokenClass::{CacheRead, CacheWrite1h, CacheWrite5m, Input, Output, Reasoning};
+    for (class, stand_in) in
+        [(CacheRead, Input), (CacheWrite5m, Input), (CacheWrite1h, CacheWrite5m), (Reasoning, Output)]
+    {
+        let key = |class| RateKey { class, tier: ServiceTier::Standard, above: 0 };
         if let Some(floor) = highest.get(&key(stand_in)).copied() {
             let rate = highest.entry(key(class)).or_insert(floor);
             *rate = (*rate).max(floor);

@@ -32,30 +32,18 @@ const LAYER: &str = r#"{
 }"#;
 
 fn table() -> PriceTable {
-    PriceTable::empty()
-        .with_layer("test", LAYER)
-        .expect("a table")
+    PriceTable::empty().with_layer("test", LAYER).expect("a table")
 }
 
 fn rate(model: &str, class: TokenClass, tier: ServiceTier, input: u64) -> Option<u64> {
-    table()
-        .lookup(model)
-        .price()
-        .expect(model)
-        .rate(class, tier, input)
-        .map(Rate::nanodollars_per_million)
+    table().lookup(model).price().expect(model).rate(class, tier, input).map(Rate::nanodollars_per_million)
 }
 
 #[test]
 fn the_builtin_table_prices_a_recorded_invocation_to_the_cent() {
     let table = PriceTable::builtin();
-    let usage = Usage {
-        uncached_input: 2,
-        cache_write_5m: 71_783,
-        cache_read: 15_594,
-        output: 8_948,
-        ..Usage::default()
-    };
+    let usage =
+        Usage { uncached_input: 2, cache_write_5m: 71_783, cache_read: 15_594, output: 8_948, ..Usage::default() };
     for (model, cost) in [
         ("claude-opus-4-6", "0.68015075 USD"),
         ("claude-sonnet-4-6", "0.40809045 USD"),
@@ -65,14 +53,9 @@ fn the_builtin_table_prices_a_recorded_invocation_to_the_cent() {
         ("gemini/gemini-2.5-flash", "0.04437332 USD"),
         ("ollama/qwen3-coder", "0.00 USD"),
     ] {
-        let Lookup::Exact(price) = table.lookup(model) else {
-            panic!("{model} is not in the built-in table")
-        };
+        let Lookup::Exact(price) = table.lookup(model) else { panic!("{model} is not in the built-in table") };
         assert_eq!(
-            price
-                .cost(&usage, CostOptions::default())
-                .map(|cost| cost.to_string())
-                .as_deref(),
+            price.cost(&usage, CostOptions::default()).map(|cost| cost.to_string()).as_deref(),
             Ok(cost),
             "{model}"
         );
@@ -82,33 +65,15 @@ fn the_builtin_table_prices_a_recorded_invocation_to_the_cent() {
 #[test]
 fn a_long_call_is_charged_whole_at_the_long_rate() {
     let price = table();
-    let price = price
-        .lookup("gemini/gemini-2.5-pro")
-        .price()
-        .expect("priced");
+    let price = price.lookup("gemini/gemini-2.5-pro").price().expect("priced");
     let at = |uncached_input, options| {
-        let usage = Usage {
-            uncached_input,
-            cache_read: 100_000,
-            output: 1000,
-            ..Usage::default()
-        };
+        let usage = Usage { uncached_input, cache_read: 100_000, output: 1000, ..Usage::default() };
         price.cost(&usage, options).map(Nanodollars::as_u64)
     };
     let options = CostOptions::default();
-    assert_eq!(
-        at(100_000, options),
-        Ok(125_000_000 + 12_500_000 + 10_000_000),
-        "200,000 is not above 200,000"
-    );
-    assert_eq!(
-        at(100_001, options),
-        Ok(250_002_500 + 25_000_000 + 15_000_000)
-    );
-    let invocation = CostOptions {
-        long_context: LongContext::Ignore,
-        ..options
-    };
+    assert_eq!(at(100_000, options), Ok(125_000_000 + 12_500_000 + 10_000_000), "200,000 is not above 200,000");
+    assert_eq!(at(100_001, options), Ok(250_002_500 + 25_000_000 + 15_000_000));
+    let invocation = CostOptions { long_context: LongContext::Ignore, ..options };
     assert_eq!(
         at(9_000_000, invocation),
         Ok(11_250_000_000 + 12_500_000 + 10_000_000),
@@ -128,23 +93,9 @@ fn one_hour_writes_have_their_own_long_rate() {
     let write = |class, tokens| rate("claude-4-sonnet", class, ServiceTier::Standard, tokens);
     assert_eq!(write(TokenClass::CacheWrite5m, 0), Some(3_750_000_000));
     assert_eq!(write(TokenClass::CacheWrite1h, 0), Some(6_000_000_000));
-    assert_eq!(
-        write(TokenClass::CacheWrite5m, 200_001),
-        Some(7_500_000_000)
-    );
-    assert_eq!(
-        write(TokenClass::CacheWrite1h, 200_001),
-        Some(12_000_000_000)
-    );
-    assert_eq!(
-        rate(
-            "gemini/gemini-2.5-pro",
-            TokenClass::CacheWrite1h,
-            ServiceTier::Standard,
-            0
-        ),
-        Some(1_250_000_000)
-    );
+    assert_eq!(write(TokenClass::CacheWrite5m, 200_001), Some(7_500_000_000));
+    assert_eq!(write(TokenClass::CacheWrite1h, 200_001), Some(12_000_000_000));
+    assert_eq!(rate("gemini/gemini-2.5-pro", TokenClass::CacheWrite1h, ServiceTier::Standard, 0), Some(1_250_000_000));
 }
 
 #[test]
@@ -152,26 +103,13 @@ fn tiers_fall_back_to_the_standard_rate() {
     let gemini = |class, input| rate("gemini/gemini-2.5-pro", class, ServiceTier::Priority, input);
     assert_eq!(gemini(TokenClass::Input, 0), Some(2_250_000_000));
     assert_eq!(gemini(TokenClass::CacheRead, 0), Some(125_000_000));
-    assert_eq!(
-        gemini(TokenClass::Input, 200_001),
-        Some(2_500_000_000),
-        "no priority rate for long calls"
-    );
+    assert_eq!(gemini(TokenClass::Input, 200_001), Some(2_500_000_000), "no priority rate for long calls");
     let batch = |class| rate("claude-4-sonnet", class, ServiceTier::Batch, 0);
     assert_eq!(batch(TokenClass::Output), Some(7_500_000_000));
     assert_eq!(batch(TokenClass::Reasoning), Some(7_500_000_000));
+    assert_eq!(batch(TokenClass::CacheRead), Some(1_500_000_000), "no batch rate for reads: batch input");
     assert_eq!(
-        batch(TokenClass::CacheRead),
-        Some(1_500_000_000),
-        "no batch rate for reads: batch input"
-    );
-    assert_eq!(
-        rate(
-            "gemini/gemini-2.5-pro",
-            TokenClass::Input,
-            ServiceTier::Batch,
-            0
-        ),
+        rate("gemini/gemini-2.5-pro", TokenClass::Input, ServiceTier::Batch, 0),
         Some(1_250_000_000),
         "no guess"
     );
@@ -181,37 +119,15 @@ fn tiers_fall_back_to_the_standard_rate() {
 fn reasoning_is_output_unless_it_has_a_rate() {
     let claude = |tier| rate("claude-4-sonnet", TokenClass::Reasoning, tier, 0);
     assert_eq!(claude(ServiceTier::Standard), Some(20_000_000_000));
-    assert_eq!(
-        claude(ServiceTier::Flex),
-        Some(7_000_000_000),
-        "the tier has its own output rate"
-    );
-    assert_eq!(
-        rate(
-            "gemini/gemini-2.5-pro",
-            TokenClass::Reasoning,
-            ServiceTier::Standard,
-            0
-        ),
-        Some(10_000_000_000)
-    );
+    assert_eq!(claude(ServiceTier::Flex), Some(7_000_000_000), "the tier has its own output rate");
+    assert_eq!(rate("gemini/gemini-2.5-pro", TokenClass::Reasoning, ServiceTier::Standard, 0), Some(10_000_000_000));
     let table = table();
     let price = table.lookup("claude-4-sonnet").price().expect("priced");
-    let usage = |output, reasoning| Usage {
-        output,
-        reasoning,
-        ..Usage::default()
-    };
-    assert_eq!(
-        price.cost(&usage(10, 4), CostOptions::default()),
-        Ok(Nanodollars::new(6 * 15_000 + 4 * 20_000))
-    );
+    let usage = |output, reasoning| Usage { output, reasoning, ..Usage::default() };
+    assert_eq!(price.cost(&usage(10, 4), CostOptions::default()), Ok(Nanodollars::new(6 * 15_000 + 4 * 20_000)));
     assert_eq!(
         price.cost(&usage(3, 4), CostOptions::default()),
-        Err(PriceError::ReasoningAboveOutput {
-            reasoning: 4,
-            output: 3
-        })
+        Err(PriceError::ReasoningAboveOutput { reasoning: 4, output: 3 })
     );
 }
 
@@ -225,62 +141,36 @@ fn a_look_up_says_how_it_found_the_price_and_counts() {
         ("openrouter/openai/gpt-5-mini-2025-08-07", "gpt-5-mini"),
         ("gemini-2.5-flash-latest", "gemini/gemini-2.5-flash"),
     ] {
-        let Lookup::Fallback { name, .. } = table.lookup(asked) else {
-            panic!("{asked} has no fallback")
-        };
+        let Lookup::Fallback { name, .. } = table.lookup(asked) else { panic!("{asked} has no fallback") };
         assert_eq!(name, found);
     }
     assert!(matches!(table.lookup("gpt-5.2"), Lookup::Exact(_)));
     assert_eq!(table.lookup("gpt-5.2-turbo"), Lookup::Unpriced);
-    assert_eq!(
-        table.counts(),
-        LookupCounts {
-            exact: 1,
-            fallback: 5,
-            unpriced: 1
-        }
-    );
+    assert_eq!(table.counts(), LookupCounts { exact: 1, fallback: 5, unpriced: 1 });
 }
 
 #[test]
 fn two_providers_of_one_name_are_no_fallback() {
     let json = r#"{"a/m": {"input_cost_per_token": 1e-6}, "b/m": {"input_cost_per_token": 2e-6}}"#;
-    let table = PriceTable::empty()
-        .with_layer("two", json)
-        .expect("a table");
+    let table = PriceTable::empty().with_layer("two", json).expect("a table");
     assert_eq!(table.lookup("m"), Lookup::Unpriced);
 }
 
 #[test]
 fn later_layers_win_key_by_key() {
     let json = r#"{"claude-opus-4-6": {"input_cost_per_token": 4e-06, "cache_read_input_token_cost": null}, "own": {"input_cost_per_token": "1e-7"}}"#;
-    let table = PriceTable::builtin()
-        .with_layer("contract", json)
-        .expect("a table");
+    let table = PriceTable::builtin().with_layer("contract", json).expect("a table");
     let price = table.lookup("claude-opus-4-6").price().expect("priced");
-    let rate = |class| {
-        price
-            .rate(class, ServiceTier::Standard, 0)
-            .map(Rate::nanodollars_per_million)
-    };
+    let rate = |class| price.rate(class, ServiceTier::Standard, 0).map(Rate::nanodollars_per_million);
     assert_eq!(rate(TokenClass::Input), Some(4_000_000_000));
     assert_eq!(rate(TokenClass::Output), Some(25_000_000_000));
-    assert_eq!(
-        rate(TokenClass::CacheRead),
-        Some(4_000_000_000),
-        "taken away: fresh input"
-    );
+    assert_eq!(rate(TokenClass::CacheRead), Some(4_000_000_000), "taken away: fresh input");
     assert_eq!(price.max_output_tokens(), Some(128_000));
     let own = table.lookup("own").price().expect("priced");
-    let usage = Usage {
-        output: 1,
-        ..Usage::default()
-    };
+    let usage = Usage { output: 1, ..Usage::default() };
     assert_eq!(
         own.cost(&usage, CostOptions::default()),
-        Err(PriceError::MissingRate {
-            class: TokenClass::Output
-        }),
+        Err(PriceError::MissingRate { class: TokenClass::Output }),
         "an unstated rate is not zero"
     );
 }
@@ -288,63 +178,29 @@ fn later_layers_win_key_by_key() {
 #[test]
 fn an_unpriced_model_is_never_silently_free() {
     let table = table();
-    let usage = Usage {
-        uncached_input: 1_000_000,
-        output: 1_000_000,
-        ..Usage::default()
-    };
+    let usage = Usage { uncached_input: 1_000_000, output: 1_000_000, ..Usage::default() };
     let quote = |policy| table.quote("whisper", &usage, CostOptions::default(), policy);
-    assert_eq!(
-        quote(UnpricedPolicy::Refuse),
-        Err(UnpricedError::NoPrice {
-            model: "whisper".to_owned()
-        })
-    );
+    assert_eq!(quote(UnpricedPolicy::Refuse), Err(UnpricedError::NoPrice { model: "whisper".to_owned() }));
     assert_eq!(
         quote(UnpricedPolicy::AssumeDearest),
-        Ok(Quote {
-            cost: Nanodollars::new(28_500_000_000),
-            basis: Basis::Dearest
-        }),
+        Ok(Quote { cost: Nanodollars::new(28_500_000_000), basis: Basis::Dearest }),
         "6 dollars of input, 22.50 of output"
     );
-    assert_eq!(
-        quote(UnpricedPolicy::AllowAndFlag),
-        Ok(Quote {
-            cost: Nanodollars::ZERO,
-            basis: Basis::Unpriced
-        })
-    );
+    assert_eq!(quote(UnpricedPolicy::AllowAndFlag), Ok(Quote { cost: Nanodollars::ZERO, basis: Basis::Unpriced }));
     let empty = PriceTable::empty();
-    assert!(
-        empty
-            .quote(
-                "any",
-                &usage,
-                CostOptions::default(),
-                UnpricedPolicy::AssumeDearest
-            )
-            .is_err()
-    );
+    assert!(empty.quote("any", &usage, CostOptions::default(), UnpricedPolicy::AssumeDearest).is_err());
 }
 
 #[test]
 fn a_table_that_cannot_be_read_says_where() {
-    let error = |json| {
-        PriceTable::empty()
-            .with_layer("own.json", json)
-            .expect_err("refused")
-            .to_string()
-    };
+    let error = |json| PriceTable::empty().with_layer("own.json", json).expect_err("refused").to_string();
     assert_eq!(
         error(r#"{"m": {"output_cost_per_token": -1e-6}}"#),
         "the price table `own.json`, model `m`, key `output_cost_per_token`: `-1e-6` is no price: \
          it is not a plain non-negative decimal number"
     );
     assert!(error("[]").starts_with("the price table `own.json` is no JSON object of models"));
-    assert!(
-        error(r#"{"m": 3}"#).starts_with("the price table `own.json` is no JSON object of models")
-    );
+    assert!(error(r#"{"m": 3}"#).starts_with("the price table `own.json` is no JSON object of models"));
 }
 
 /// The whole of LiteLLM's table, where the environment says where it lies.
@@ -354,9 +210,7 @@ fn a_full_table_is_read() {
         return;
     };
     let json = std::fs::read_to_string(&path).expect("the file of TOLLGATE_LITELLM_PRICES");
-    let table = PriceTable::empty()
-        .with_layer(&path, &json)
-        .expect("a table");
+    let table = PriceTable::empty().with_layer(&path, &json).expect("a table");
     assert!(table.models().count() > 50);
 }
 
