@@ -24,13 +24,8 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let broken = |kind: io::ErrorKind| kind == io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| broken(error.kind()))
-            || cause
-                .downcast_ref::<serde_json::Error>()
-                .and_then(serde_json::Error::io_error_kind)
-                .is_some_and(broken)
+        cause.downcast_ref::<io::Error>().is_some_and(|error| broken(error.kind()))
+            || cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind).is_some_and(broken)
     })
 }
 
@@ -41,9 +36,7 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(heading: &[&str]) -> Self {
-        Self {
-            rows: vec![heading.iter().map(|cell| (*cell).to_owned()).collect()],
-        }
+        Self { rows: vec![heading.iter().map(|cell| (*cell).to_owned()).collect()] }
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
@@ -61,11 +54,7 @@ impl Table {
         for row in &self.rows {
             let mut line = String::from(" ");
             for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                let cell = if column == 0 {
-                    format!(" {cell:<width$}")
-                } else {
-                    format!("  {cell:>width$}")
-                };
+                let cell = if column == 0 { format!(" {cell:<width$}") } else { format!("  {cell:>width$}") };
                 line.push_str(&cell);
             }
             text.push_str(line.trim_end());

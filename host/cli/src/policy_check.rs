@@ -48,8 +48,7 @@ struct Check<'a> {
 }
 
 pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
-    let about =
-        load(arguments).with_context(|| format!("`{}` is refused", arguments.file.display()))?;
+    let about = load(arguments).with_context(|| format!("`{}` is refused", arguments.file.display()))?;
     if arguments.json {
         return output::print_json(&check(&about));
     }
@@ -65,47 +64,29 @@ fn load(arguments: &CheckArguments) -> anyhow::Result<About> {
     };
     let file = std::path::absolute(&arguments.file)?;
     let component = file.to_str().context("its path is not UTF-8")?.to_owned();
-    let stem = arguments
-        .file
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    configuration.policies = vec![PolicyConfiguration {
-        config,
-        ..PolicyConfiguration::of_file(stem, component)
-    }];
+    let stem = arguments.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    configuration.policies = vec![PolicyConfiguration { config, ..PolicyConfiguration::of_file(stem, component) }];
     load_one(arguments, &configuration)
 }
 
 fn load_one(arguments: &CheckArguments, configuration: &Configuration) -> anyhow::Result<About> {
     // The name of the policy is the file's, which the caller has just typed: only the cause says something new.
-    let host = arguments
-        .setup
-        .host_builder()
-        .build(configuration)
-        .map_err(|error| match error {
-            tollgate_runtime::HostError::Generation(
-                tollgate_runtime::GenerationError::Policy { source, .. },
-            ) => anyhow::Error::new(*source),
-            other => anyhow::Error::new(other),
-        })?;
+    let host = arguments.setup.host_builder().build(configuration).map_err(|error| match error {
+        tollgate_runtime::HostError::Generation(tollgate_runtime::GenerationError::Policy { source, .. }) => {
+            anyhow::Error::new(*source)
+        }
+        other => anyhow::Error::new(other),
+    })?;
     host.policies().pop().context("no policy was loaded")
 }
 
 fn read_table(file: &Path) -> anyhow::Result<toml::Table> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read `{}`", file.display()))?;
-    text.parse()
-        .with_context(|| format!("`{}`", file.display()))
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    text.parse().with_context(|| format!("`{}`", file.display()))
 }
 
 fn worlds(about: &About) -> Vec<String> {
-    about
-        .kinds
-        .iter()
-        .map(|kind| format!("{kind}-policy"))
-        .collect()
+    about.kinds.iter().map(|kind| format!("{kind}-policy")).collect()
 }
 
 fn check(about: &About) -> Check<'_> {
@@ -136,11 +117,7 @@ fn render(about: &About) -> anyhow::Result<String> {
         Compiled::Cached => "found compiled",
     };
     let list = |names: &[String]| {
-        if names.is_empty() {
-            "none".to_owned()
-        } else {
-            names.join(", ")
-        }
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     };
     let rows = [
         ("plugin", format!("{} {}", about.plugin, about.version)),
@@ -149,13 +126,7 @@ fn render(about: &About) -> anyhow::Result<String> {
         ("contract", format!("tollgate:policy {}", about.track)),
         ("imports", "tollgate:policy/facts only".to_owned()),
         ("digest", about.digest.to_string()),
-        (
-            "size",
-            format!(
-                "{} bytes, {compiled} in {:.1?}",
-                about.bytes, about.load_time
-            ),
-        ),
+        ("size", format!("{} bytes, {compiled} in {:.1?}", about.bytes, about.load_time)),
         (
             "probe",
             format!(

@@ -29,8 +29,7 @@ impl SetupArguments {
     pub(crate) fn configuration(&self) -> anyhow::Result<Configuration> {
         match &self.config {
             Some(file) => {
-                let text = fs::read_to_string(file)
-                    .with_context(|| format!("cannot read `{}`", file.display()))?;
+                let text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
                 Configuration::parse(&text).with_context(|| format!("`{}`", file.display()))
             }
             None => Ok(Configuration::parse(DEFAULT_CONFIGURATION)?),
@@ -55,11 +54,7 @@ impl SetupArguments {
 
 /// `$XDG_CACHE_HOME/tollgate/compiled`, or `~/.cache/tollgate/compiled`.
 fn cache_folder() -> Option<PathBuf> {
-    let absolute = |name| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
     Some(caches.join("tollgate").join("compiled"))
 }
@@ -68,7 +63,6 @@ fn cache_folder() -> Option<PathBuf> {
 pub(crate) fn prices(file: Option<&Path>) -> anyhow::Result<PriceTable> {
     let table = PriceTable::builtin();
     let Some(file) = file else { return Ok(table) };
-    let text =
-        fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
     Ok(table.with_layer(&file.display().to_string(), &text)?)
 }

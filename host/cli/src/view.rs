@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 use tollgate_core::{
-    BudgetVerdict, Decision, Dispatch, KillSwitchVerdict, Outcome, Reason, Refusal,
-    RetryCeilingVerdict, RoutingVerdict, Source, Tier, Unit, Verdict,
+    BudgetVerdict, Decision, Dispatch, KillSwitchVerdict, Outcome, Reason, Refusal, RetryCeilingVerdict,
+    RoutingVerdict, Source, Tier, Unit, Verdict,
 };
 use tollgate_runtime::Host;
 
@@ -69,13 +69,7 @@ impl ReasonView {
     }
 
     fn named(code: &str) -> Self {
-        Self {
-            code: code.to_owned(),
-            actual: None,
-            limit: None,
-            unit: Unit::None,
-            text: code.replace('-', " "),
-        }
+        Self { code: code.to_owned(), actual: None, limit: None, unit: Unit::None, text: code.replace('-', " ") }
     }
 }
 
@@ -92,11 +86,7 @@ impl DecisionView {
             reason: None,
             floor: decision.floor,
             generation: decision.generation,
-            verdicts: decision
-                .trail
-                .iter()
-                .map(|entry| verdict(entry, dispatch, host))
-                .collect(),
+            verdicts: decision.trail.iter().map(|entry| verdict(entry, dispatch, host)).collect(),
         };
         let by = |source: Source| {
             Some(match source {
@@ -113,10 +103,7 @@ impl DecisionView {
                 view.backend = candidate.map(|candidate| name(candidate.backend));
                 view.tier = candidate.map(|candidate| candidate.tier);
             }
-            Outcome::Slow {
-                milliseconds,
-                by: source,
-            } => {
+            Outcome::Slow { milliseconds, by: source } => {
                 view.wait_ms = Some(*milliseconds);
                 view.by = by(*source);
             }
@@ -127,9 +114,7 @@ impl DecisionView {
             Outcome::Refuse { by: source, cause } => {
                 view.by = by(*source);
                 view.reason = Some(match cause {
-                    Refusal::Policy(reason) | Refusal::ModelsSwitchedOff(reason) => {
-                        ReasonView::of(reason, host)
-                    }
+                    Refusal::Policy(reason) | Refusal::ModelsSwitchedOff(reason) => ReasonView::of(reason, host),
                     Refusal::PolicyFailed(failure) => ReasonView::named(failure.as_str()),
                     other => ReasonView::named(other.as_str()),
                 });
@@ -145,10 +130,7 @@ fn verdict(entry: &tollgate_core::TrailEntry, dispatch: &Dispatch, host: &Host) 
         kind: entry.kind.as_str(),
         verdict: entry.verdict.word(),
         detail: detail(&entry.verdict, dispatch, host),
-        reason: entry
-            .verdict
-            .reason()
-            .map(|reason| ReasonView::of(&reason, host)),
+        reason: entry.verdict.reason().map(|reason| ReasonView::of(&reason, host)),
         shadow: entry.shadow,
         fuel: entry.fuel,
     }
@@ -162,9 +144,7 @@ fn detail(verdict: &Verdict, dispatch: &Dispatch, host: &Host) -> Option<String>
         }
         Verdict::RetryCeiling(RetryCeilingVerdict::RaiseFloor(tier)) => Some(tier.to_string()),
         Verdict::RetryCeiling(RetryCeilingVerdict::BackOff { milliseconds })
-        | Verdict::Budget(BudgetVerdict::Slow { milliseconds }) => {
-            Some(format!("{milliseconds} ms"))
-        }
+        | Verdict::Budget(BudgetVerdict::Slow { milliseconds }) => Some(format!("{milliseconds} ms")),
         Verdict::Routing(RoutingVerdict::UseCandidate(index)) => dispatch
             .candidates
             .get(*index as usize)

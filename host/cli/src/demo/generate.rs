@@ -25,36 +25,20 @@ const TASK_TYPES: [(Option<&str>, u64); 9] = [
 ];
 
 /// Teams with how many runs each makes. The team `blue` works in the background, on a small budget.
-const TEAMS: [(&str, Priority, u64); 3] = [
-    ("red", Priority::Normal, 8),
-    ("green", Priority::High, 6),
-    ("blue", Priority::Low, 8),
-];
+const TEAMS: [(&str, Priority, u64); 3] =
+    [("red", Priority::Normal, 8), ("green", Priority::High, 6), ("blue", Priority::Low, 8)];
 
 /// The rows of a whole pipeline. The same seed gives the same rows on every machine.
 pub(super) fn pipeline(seed: u64) -> Vec<Row> {
-    let mut generator = Generator {
-        random: Random(seed),
-        prices: PriceTable::builtin(),
-        rows: Vec::new(),
-        tasks: 0,
-    };
+    let mut generator = Generator { random: Random(seed), prices: PriceTable::builtin(), rows: Vec::new(), tasks: 0 };
     for (team, priority, runs) in TEAMS {
         for run in 0..runs {
             let start_ms = START_MS + (run * 150 + generator.random.below(90)) * MINUTE_MS;
-            let run = Run {
-                name: format!("{team}-{run:02}"),
-                team,
-                priority,
-            };
+            let run = Run { name: format!("{team}-{run:02}"), team, priority };
             generator.run(&run, start_ms);
         }
     }
-    let runaway = Run {
-        name: "red-runaway".to_owned(),
-        team: "red",
-        priority: Priority::Normal,
-    };
+    let runaway = Run { name: "red-runaway".to_owned(), team: "red", priority: Priority::Normal };
     generator.runaway(&runaway, START_MS + 9 * 60 * MINUTE_MS);
     generator.rows.sort_by_key(|row| row.started_ms);
     for (line, row) in (1..).zip(&mut generator.rows) {
@@ -85,30 +69,15 @@ struct Went {
     usage_reported: bool,
 }
 
-const WELL: Went = Went {
-    minutes: 0,
-    seconds: 0,
-    status: RowStatus::Success,
-    failure_kind: None,
-    usage_reported: true,
-};
+const WELL: Went =
+    Went { minutes: 0, seconds: 0, status: RowStatus::Success, failure_kind: None, usage_reported: true };
 
 impl Generator {
     /// A planning invocation, then tasks one after the other.
     fn run(&mut self, run: &Run, start_ms: u64) {
         let mut now_ms = start_ms;
-        let plan = Went {
-            minutes: 2 + self.random.below(3),
-            ..WELL
-        };
-        now_ms = self.invocation(
-            run,
-            "plan",
-            "planning",
-            Some("specification"),
-            now_ms,
-            &plan,
-        );
+        let plan = Went { minutes: 2 + self.random.below(3), ..WELL };
+        now_ms = self.invocation(run, "plan", "planning", Some("specification"), now_ms, &plan);
         for _ in 0..12 + self.random.below(10) {
             self.tasks += 1;
             let task = format!("t{:03}", self.tasks);
@@ -117,75 +86,43 @@ impl Generator {
                 0..=3 => self.broken_environment(run, &task, task_type, now_ms),
                 4..=6 => self.timeouts(run, &task, task_type, now_ms),
                 7..=14 => self.one_failure(run, &task, task_type, now_ms),
-                15..=19 => self.rejected(run, &task, task_type, now_ms),
+                15..=17 => self.too_hard(run, &task, task_type, now_ms),
+                18..=22 => self.rejected(run, &task, task_type, now_ms),
                 _ => self.success(run, &task, task_type, now_ms),
             };
             now_ms += self.random.below(3 * MINUTE_MS);
         }
     }
 
-    fn success(
-        &mut self,
-        run: &Run,
-        task: &str,
-        task_type: Option<&'static str>,
-        now_ms: u64,
-    ) -> u64 {
-        let went = Went {
-            minutes: 3 + self.random.below(9),
-            ..WELL
-        };
+    fn success(&mut self, run: &Run, task: &str, task_type: Option<&'static str>, now_ms: u64) -> u64 {
+        let went = Went { minutes: 3 + self.random.below(9), ..WELL };
         self.invocation(run, task, "coding", task_type, now_ms, &went)
     }
 
-    fn one_failure(
-        &mut self,
-        run: &Run,
-        task: &str,
-        task_type: Option<&'static str>,
-        now_ms: u64,
-    ) -> u64 {
-        let failed = Went {
-            minutes: 4,
-            status: RowStatus::Failed,
-            failure_kind: Some("merge-failure"),
-            ..WELL
-        };
+    fn one_failure(&mut self, run: &Run, task: &str, task_type: Option<&'static str>, now_ms: u64) -> u64 {
+        let failed = Went { minutes: 4, status: RowStatus::Failed, failure_kind: Some("merge-failure"), ..WELL };
         let now_ms = self.invocation(run, task, "coding", task_type, now_ms, &failed);
         self.success(run, task, task_type, now_ms + MINUTE_MS)
     }
 
-    fn rejected(
-        &mut self,
-        run: &Run,
-        task: &str,
-        task_type: Option<&'static str>,
-        now_ms: u64,
-    ) -> u64 {
-        let rejected = Went {
-            minutes: 6,
-            status: RowStatus::Rejected,
-            failure_kind: Some("rejected"),
-            ..WELL
-        };
+    /// Fails in a different way each time, until something stronger takes it.
+    fn too_hard(&mut self, run: &Run, task: &str, task_type: Option<&'static str>, mut now_ms: u64) -> u64 {
+        for kind in ["tests-failed", "merge-failure", "lint-failed"] {
+            let failed = Went { minutes: 3, status: RowStatus::Failed, failure_kind: Some(kind), ..WELL };
+            now_ms = self.invocation(run, task, "coding", task_type, now_ms + MINUTE_MS, &failed);
+        }
+        self.success(run, task, task_type, now_ms + MINUTE_MS)
+    }
+
+    fn rejected(&mut self, run: &Run, task: &str, task_type: Option<&'static str>, now_ms: u64) -> u64 {
+        let rejected = Went { minutes: 6, status: RowStatus::Rejected, failure_kind: Some("rejected"), ..WELL };
         let now_ms = self.invocation(run, task, "coding", task_type, now_ms, &rejected);
         self.success(run, task, task_type, now_ms + MINUTE_MS)
     }
 
     /// One dear failure, then one that fails within seconds, again and again.
-    fn broken_environment(
-        &mut self,
-        run: &Run,
-        task: &str,
-        task_type: Option<&'static str>,
-        mut now_ms: u64,
-    ) -> u64 {
-        let first = Went {
-            minutes: 2,
-            status: RowStatus::Failed,
-            failure_kind: Some("failed-with-cost"),
-            ..WELL
-        };
+    fn broken_environment(&mut self, run: &Run, task: &str, task_type: Option<&'static str>, mut now_ms: u64) -> u64 {
+        let first = Went { minutes: 2, status: RowStatus::Failed, failure_kind: Some("failed-with-cost"), ..WELL };
         now_ms = self.invocation(run, task, "coding", task_type, now_ms, &first);
         for _ in 0..6 + self.random.below(12) {
             let fast = Went {
@@ -201,13 +138,7 @@ impl Generator {
     }
 
     /// The whole time limit, again and again, with no usage reported.
-    fn timeouts(
-        &mut self,
-        run: &Run,
-        task: &str,
-        task_type: Option<&'static str>,
-        mut now_ms: u64,
-    ) -> u64 {
+    fn timeouts(&mut self, run: &Run, task: &str, task_type: Option<&'static str>, mut now_ms: u64) -> u64 {
         for _ in 0..4 + self.random.below(6) {
             let timeout = Went {
                 minutes: 15,
@@ -243,15 +174,10 @@ impl Generator {
     ) -> u64 {
         let ended_ms = started_ms + went.minutes * MINUTE_MS + went.seconds * 1_000;
         let usage = went.usage_reported.then(|| self.usage(stage));
-        let recorded_with = CostOptions {
-            tier: ServiceTier::Standard,
-            long_context: LongContext::Ignore,
-        };
+        let recorded_with = CostOptions { tier: ServiceTier::Standard, long_context: LongContext::Ignore };
         // The pipeline that is recorded sends everything to the dearest model.
         let price = self.prices.lookup("claude-opus-4-6").price();
-        let cost = usage
-            .as_ref()
-            .and_then(|usage| price?.cost(usage, recorded_with).ok());
+        let cost = usage.as_ref().and_then(|usage| price?.cost(usage, recorded_with).ok());
         self.rows.push(Row {
             line: 0,
             run: run.name.clone(),
@@ -269,8 +195,7 @@ impl Generator {
             ended_ms,
             status: went.status,
             failure_kind: went.failure_kind.map(str::to_owned),
-            productive: (went.status == RowStatus::Success)
-                .then(|| stage == "planning" || self.random.below(6) > 0),
+            productive: (went.status == RowStatus::Success).then(|| stage == "planning" || self.random.below(6) > 0),
             proposal: None,
             usage,
             cost,
@@ -281,11 +206,7 @@ impl Generator {
     /// Sums over the calls of one invocation. Coding: a median of about 100,000 tokens written to the cache,
     /// 650,000 read from it and 13,000 put out, with a long tail.
     fn usage(&mut self, stage: &str) -> Usage {
-        let scale = if stage == "planning" {
-            300
-        } else {
-            400 + self.random.below(700) + self.random.tail()
-        };
+        let scale = if stage == "planning" { 300 } else { 400 + self.random.below(700) + self.random.tail() };
         Usage {
             uncached_input: 2 + self.random.below(60),
             cache_write_5m: 110 * scale,
@@ -325,11 +246,7 @@ impl Random {
 
     /// Nothing nine times of ten, up to 1,800 else.
     fn tail(&mut self) -> u64 {
-        if self.below(10) == 0 {
-            self.below(1_800)
-        } else {
-            0
-        }
+        if self.below(10) == 0 { self.below(1_800) } else { 0 }
     }
 }
 
@@ -342,30 +259,15 @@ mod tests {
         let rows = pipeline(42);
         let of = |stage: &str| rows.iter().filter(|row| row.stage == stage).count();
         assert!(of("coding") * 10 >= rows.len() * 9 && of("planning") >= 20);
-        let failed = rows
-            .iter()
-            .filter(|row| row.status == RowStatus::Failed)
-            .count();
-        assert!(
-            (rows.len() / 10..rows.len() * 2 / 5).contains(&failed),
-            "{failed} of {}",
-            rows.len()
-        );
+        let failed = rows.iter().filter(|row| row.status == RowStatus::Failed).count();
+        assert!((rows.len() / 10..rows.len() * 2 / 5).contains(&failed), "{failed} of {}", rows.len());
         let (mut read, mut all) = (0, 0);
         for usage in rows.iter().filter_map(|row| row.usage) {
             read += usage.cache_read;
             all += usage.input().unwrap_or(0);
         }
-        assert!(
-            (82..=88).contains(&(read * 100 / all)),
-            "{}",
-            read * 100 / all
-        );
-        let mut costs: Vec<_> = rows
-            .iter()
-            .filter(|row| row.stage == "coding")
-            .filter_map(|row| row.cost)
-            .collect();
+        assert!((82..=88).contains(&(read * 100 / all)), "{}", read * 100 / all);
+        let mut costs: Vec<_> = rows.iter().filter(|row| row.stage == "coding").filter_map(|row| row.cost).collect();
         costs.sort_unstable();
         let median = costs[costs.len() / 2].as_u64() / 10_000_000;
         assert!((120..=260).contains(&median), "{median} cents");
@@ -373,12 +275,7 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_pipeline() {
-        let shape = |seed| {
-            pipeline(seed)
-                .iter()
-                .map(|row| (row.started_ms, row.task.clone()))
-                .collect::<Vec<_>>()
-        };
+        let shape = |seed| pipeline(seed).iter().map(|row| (row.started_ms, row.task.clone())).collect::<Vec<_>>();
         assert_eq!(shape(7), shape(7));
         assert_ne!(shape(7), shape(8));
     }

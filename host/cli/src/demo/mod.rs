@@ -47,41 +47,23 @@ struct Example {
 
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     let configuration = Configuration::parse(CONFIGURATION)?;
-    let setup = SetupArguments {
-        config: None,
-        plugins: arguments.plugins.clone(),
-    };
+    let setup = SetupArguments { config: None, plugins: arguments.plugins.clone() };
     let host = setup.host_builder().build(&configuration)?;
     let rows = generate::pipeline(arguments.seed);
     let mut examples = Vec::new();
-    let summary = replay::summarise(
-        &host,
-        &configuration,
-        &PriceTable::builtin(),
-        rows,
-        |decided| {
-            let view = DecisionView::of(&decided.decision, &decided.dispatch, &host);
-            examples.extend(
-                example(decided, &view)
-                    .filter(|new| examples.iter().all(|old: &Example| old.kind != new.kind)),
-            );
-        },
-    );
+    let summary = replay::summarise(&host, &configuration, &PriceTable::builtin(), rows, |decided| {
+        let view = DecisionView::of(&decided.decision, &decided.dispatch, &host);
+        examples
+            .extend(example(decided, &view).filter(|new| examples.iter().all(|old: &Example| old.kind != new.kind)));
+    });
     if arguments.json {
-        output::print_json(&Demonstration {
-            seed: arguments.seed,
-            examples: &examples,
-            summary: &summary,
-        })?;
+        output::print_json(&Demonstration { seed: arguments.seed, examples: &examples, summary: &summary })?;
     } else {
         output::print(&render(arguments.seed, &examples, &summary))?;
     }
     let acted = summary.kinds_that_acted();
     if let Some(idle) = PolicyKind::ALL.iter().find(|kind| !acted.contains(kind)) {
-        bail!(
-            "no {idle} policy acted on the pipeline of seed {}: this demonstrates nothing",
-            arguments.seed
-        );
+        bail!("no {idle} policy acted on the pipeline of seed {}: this demonstrates nothing", arguments.seed);
     }
     Ok(())
 }
@@ -89,13 +71,8 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
 /// What to show of a decision: who changed the course of a dispatch, and why.
 fn example(decided: &DecidedRow, view: &DecisionView) -> Option<Example> {
     let row = &decided.row;
-    let who = format!(
-        "{} invocation of task {} in run {} (team {})",
-        row.stage,
-        row.task,
-        row.run,
-        row.team.as_deref()?
-    );
+    let who =
+        format!("{} invocation of task {} in run {} (team {})", row.stage, row.task, row.run, row.team.as_deref()?);
     if let Outcome::Proceed(_) = decided.decision.outcome {
         let model = view.model.clone()?;
         let tier = view.tier?;
@@ -107,21 +84,14 @@ fn example(decided: &DecidedRow, view: &DecisionView) -> Option<Example> {
         });
     }
     let kind = view.verdicts.last().map(|verdict| verdict.kind)?;
-    let kind = PolicyKind::ALL
-        .iter()
-        .copied()
-        .find(|one| one.as_str() == kind)?;
+    let kind = PolicyKind::ALL.iter().copied().find(|one| one.as_str() == kind)?;
     let reason = view.reason.as_ref().map(|reason| reason.text.clone())?;
     let what = match view.outcome {
         "hold" => format!("held a {who} for a human"),
         "refuse" => format!("refused a {who}"),
         _ => return None,
     };
-    Some(Example {
-        kind,
-        what,
-        why: reason,
-    })
+    Some(Example { kind, what, why: reason })
 }
 
 fn render(seed: u64, examples: &[Example], summary: &Summary) -> String {
@@ -130,10 +100,7 @@ fn render(seed: u64, examples: &[Example], summary: &Summary) -> String {
          one run is a runaway. Every invocation was decided by four WebAssembly policies, as it would have been live.\n\n"
     );
     for example in examples {
-        text.push_str(&format!(
-            "{:<14}{}\n{:<14}because {}\n",
-            example.kind, example.what, "", example.why
-        ));
+        text.push_str(&format!("{:<14}{}\n{:<14}because {}\n", example.kind, example.what, "", example.why));
     }
     text.push('\n');
     text.push_str(&replay::render_summary(summary));

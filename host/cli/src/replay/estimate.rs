@@ -6,14 +6,8 @@ use tollgate_core::Usage;
 
 /// Expected of a stage of which nothing has finished: one call of modest size. Which number it is matters only
 /// for the first invocations of a trace.
-const PRIOR: Usage = Usage {
-    uncached_input: 10_000,
-    cache_read: 0,
-    cache_write_5m: 0,
-    cache_write_1h: 0,
-    output: 2_000,
-    reasoning: 0,
-};
+const PRIOR: Usage =
+    Usage { uncached_input: 10_000, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0, output: 2_000, reasoning: 0 };
 
 /// Means by stage.
 #[derive(Debug, Default)]

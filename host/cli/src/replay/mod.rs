@@ -59,30 +59,19 @@ pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
     let configuration = arguments.setup.configuration()?;
     let trace = trace::read(&arguments.trace, arguments.on_malformed)?;
     let host = arguments.setup.host_builder().build(&configuration)?;
-    let mut decisions = arguments
-        .decisions
-        .as_deref()
-        .map(Decisions::create)
-        .transpose()?;
+    let mut decisions = arguments.decisions.as_deref().map(Decisions::create).transpose()?;
     let mut tally = Tally::new(trace.skipped);
     for decided in Timeline::new(&host, &configuration, &prices, trace.rows) {
         tally.add(&decided, &host);
         if let Some(decisions) = &mut decisions {
-            decisions.write(
-                &decided,
-                &DecisionView::of(&decided.decision, &decided.dispatch, &host),
-            )?;
+            decisions.write(&decided, &DecisionView::of(&decided.decision, &decided.dispatch, &host))?;
         }
     }
     if let Some(decisions) = decisions {
         decisions.finish()?;
     }
     let summary = tally.summary(host.switches().switches().len());
-    if arguments.json {
-        output::print_json(&summary)
-    } else {
-        output::print(&render::summary(&summary))
-    }
+    if arguments.json { output::print_json(&summary) } else { output::print(&render::summary(&summary)) }
 }
 
 /// Every decision, a JSON line each, without timings: the same trace and policies give the same bytes.
@@ -106,12 +95,8 @@ struct DecisionLine<'a> {
 
 impl Decisions {
     fn create(file: &std::path::Path) -> anyhow::Result<Self> {
-        let out =
-            File::create(file).with_context(|| format!("cannot write `{}`", file.display()))?;
-        Ok(Self {
-            file: file.to_owned(),
-            out: BufWriter::new(out),
-        })
+        let out = File::create(file).with_context(|| format!("cannot write `{}`", file.display()))?;
+        Ok(Self { file: file.to_owned(), out: BufWriter::new(out) })
     }
 
     fn write(&mut self, decided: &DecidedRow, decision: &DecisionView) -> anyhow::Result<()> {
@@ -134,9 +119,7 @@ impl Decisions {
     }
 
     fn finish(mut self) -> anyhow::Result<()> {
-        self.out
-            .flush()
-            .with_context(|| format!("cannot write `{}`", self.file.display()))
+        self.out.flush().with_context(|| format!("cannot write `{}`", self.file.display()))
     }
 }
 

@@ -21,11 +21,7 @@ pub(crate) fn summary(summary: &Summary) -> String {
 
 fn head(text: &mut String, summary: &Summary) -> std::fmt::Result {
     let count = |outcome| summary.outcomes.get(outcome).copied().unwrap_or(0);
-    writeln!(
-        text,
-        "{} invocations in {} runs were decided",
-        summary.decisions, summary.runs
-    )?;
+    writeln!(text, "{} invocations in {} runs were decided", summary.decisions, summary.runs)?;
     writeln!(
         text,
         "  {} proceeded, {} were held for a human, {} were refused; {} waited first, {} s in all",
@@ -39,11 +35,7 @@ fn head(text: &mut String, summary: &Summary) -> std::fmt::Result {
         writeln!(text, "  {} were still waiting at the end", count("slow"))?;
     }
     if summary.skipped_lines > 0 {
-        writeln!(
-            text,
-            "  {} malformed lines were passed over",
-            summary.skipped_lines
-        )?;
+        writeln!(text, "  {} malformed lines were passed over", summary.skipped_lines)?;
     }
     Ok(())
 }
@@ -83,14 +75,7 @@ fn stops(text: &mut String, summary: &Summary) -> std::fmt::Result {
     if summary.stopped.is_empty() {
         return writeln!(text, "  nothing");
     }
-    let mut table = Table::new(&[
-        "by",
-        "outcome",
-        "reason",
-        "dispatches",
-        "had failed",
-        "were productive",
-    ]);
+    let mut table = Table::new(&["by", "outcome", "reason", "dispatches", "had failed", "were productive"]);
     for stopped in &summary.stopped {
         table.row([
             stopped.by.clone(),
@@ -102,20 +87,13 @@ fn stops(text: &mut String, summary: &Summary) -> std::fmt::Result {
         ]);
     }
     write!(text, "{}", table.render())?;
-    let notified: Vec<_> = summary
-        .notifications
-        .iter()
-        .map(|(threshold, times)| format!("{times} {threshold}"))
-        .collect();
+    let notified: Vec<_> =
+        summary.notifications.iter().map(|(threshold, times)| format!("{times} {threshold}")).collect();
     if !notified.is_empty() {
         writeln!(text, "  budget notifications: {}", notified.join(", "))?;
     }
     if summary.switches_engaged > 0 {
-        writeln!(
-            text,
-            "  switches engaged by policies: {}",
-            summary.switches_engaged
-        )?;
+        writeln!(text, "  switches engaged by policies: {}", summary.switches_engaged)?;
     }
     Ok(())
 }
@@ -127,10 +105,7 @@ fn hindsight(text: &mut String, summary: &Summary) -> std::fmt::Result {
         "  {} of {} failed attempts prevented ({}), {} of {} minutes spent failing; {} more sent to a higher tier",
         summary.failed_attempts_prevented,
         summary.failed_attempts,
-        percent(share(
-            summary.failed_attempts_prevented,
-            summary.failed_attempts
-        )),
+        percent(share(summary.failed_attempts_prevented, summary.failed_attempts)),
         summary.failed_minutes_prevented,
         summary.failed_minutes,
         summary.failed_attempts_escalated,
@@ -150,17 +125,10 @@ fn costs(text: &mut String, summary: &Summary) -> std::fmt::Result {
     let mut table = Table::new(&["", "USD"]);
     table.row(["recorded".to_owned(), dollars(&summary.recorded_cost_usd)]);
     table.row(["as decided".to_owned(), dollars(&summary.decided_cost_usd)]);
-    table.row([
-        "recorded cost of what was stopped".to_owned(),
-        dollars(&summary.blocked_cost_usd),
-    ]);
+    table.row(["recorded cost of what was stopped".to_owned(), dollars(&summary.blocked_cost_usd)]);
     write!(text, "{}", table.render())?;
     if summary.recorded_cost_unknown > 0 {
-        writeln!(
-            text,
-            "  {} invocations have no recorded cost, and count for nothing",
-            summary.recorded_cost_unknown
-        )?;
+        writeln!(text, "  {} invocations have no recorded cost, and count for nothing", summary.recorded_cost_unknown)?;
     }
     writeln!(text, "  assumed: {}", summary.decided_cost_assumption)
 }
@@ -172,18 +140,8 @@ fn latency(text: &mut String, summary: &Summary) -> std::fmt::Result {
         f64::from(summary.decision_p50_ns) / 1e3,
         f64::from(summary.decision_p99_ns) / 1e3,
     )?;
-    let most = summary
-        .decision_histogram
-        .iter()
-        .map(|bar| bar.decisions)
-        .max()
-        .unwrap_or(0)
-        .max(1);
-    for Bar {
-        below_ns,
-        decisions,
-    } in &summary.decision_histogram
-    {
+    let most = summary.decision_histogram.iter().map(|bar| bar.decisions).max().unwrap_or(0).max(1);
+    for Bar { below_ns, decisions } in &summary.decision_histogram {
         let below = if *below_ns == u32::MAX {
             "      more".to_owned()
         } else {

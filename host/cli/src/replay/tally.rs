@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use tollgate_core::{
-    Nanodollars, Outcome, PolicyKind, Refusal, Source, Symbol, Threshold, Tier, Verdict,
-};
+use tollgate_core::{Nanodollars, Outcome, PolicyKind, Refusal, Source, Symbol, Threshold, Tier, Verdict};
 use tollgate_runtime::Host;
 
 use super::timeline::DecidedRow;
@@ -100,9 +98,7 @@ impl Dollars {
 
 impl Serialize for Dollars {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RawValue::from_string(self.0.to_decimal())
-            .map_err(serde::ser::Error::custom)?
-            .serialize(serializer)
+        RawValue::from_string(self.0.to_decimal()).map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 }
 
@@ -115,10 +111,7 @@ impl Tally {
                  everything else happened as recorded",
             ..Summary::default()
         };
-        Self {
-            summary,
-            latencies: Vec::new(),
-        }
+        Self { summary, latencies: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, decided: &DecidedRow, host: &Host) {
@@ -126,10 +119,7 @@ impl Tally {
         summary.decisions += 1;
         summary.run_names.insert(decided.row.run.clone());
         self.latencies.extend(&decided.nanoseconds);
-        *summary
-            .outcomes
-            .entry(decided.decision.outcome.word())
-            .or_default() += 1;
+        *summary.outcomes.entry(decided.decision.outcome.word()).or_default() += 1;
         summary.unknown_task_types += u64::from(decided.dispatch.task_type == Symbol::UNKNOWN);
         if decided.dispatch.waited_ms > 0 {
             summary.waited += 1;
@@ -163,44 +153,22 @@ impl Tally {
         (summary.decision_p50_ns, summary.decision_p99_ns) = (percentile(500), percentile(990));
         let mut from = 0;
         for below_ns in BARS {
-            let to = self
-                .latencies
-                .partition_point(|nanoseconds| *nanoseconds < below_ns);
-            summary.decision_histogram.push(Bar {
-                below_ns,
-                decisions: (to - from) as u64,
-            });
+            let to = self.latencies.partition_point(|nanoseconds| *nanoseconds < below_ns);
+            summary.decision_histogram.push(Bar { below_ns, decisions: (to - from) as u64 });
             from = to;
         }
         summary.runs = summary.run_names.len() as u64;
         summary.switches_engaged = switches_engaged as u64;
         summary.unknown_task_type_share = share(summary.unknown_task_types, summary.decisions);
-        summary.routed.sort_by(|one, other| {
-            other
-                .dispatches
-                .cmp(&one.dispatches)
-                .then(one.model.cmp(&other.model))
-        });
-        summary.stopped.sort_by(|one, other| {
-            other
-                .dispatches
-                .cmp(&one.dispatches)
-                .then(one.reason.cmp(&other.reason))
-        });
+        summary.routed.sort_by(|one, other| other.dispatches.cmp(&one.dispatches).then(one.model.cmp(&other.model)));
+        summary.stopped.sort_by(|one, other| other.dispatches.cmp(&one.dispatches).then(one.reason.cmp(&other.reason)));
         summary
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a share for people; counts of a trace are far below 2^52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a share for people; counts of a trace are far below 2^52")]
 pub(crate) fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
-    }
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 impl Summary {
@@ -212,16 +180,11 @@ impl Summary {
         let cost = decided.cost.unwrap_or_default();
         self.decided_cost_usd.add(cost);
         let Some(candidate) = decided.candidate() else {
-            self.blocked_cost_usd
-                .add(decided.row.cost.unwrap_or_default());
+            self.blocked_cost_usd.add(decided.row.cost.unwrap_or_default());
             return;
         };
         let model = host.symbols().display(candidate.model);
-        match self
-            .routed
-            .iter_mut()
-            .find(|routed| *routed.model == *model)
-        {
+        match self.routed.iter_mut().find(|routed| *routed.model == *model) {
             Some(routed) => {
                 routed.dispatches += 1;
                 routed.cost_usd.add(cost);
@@ -255,8 +218,7 @@ impl Summary {
                 self.failed_attempts += 1;
                 self.failed_minutes += minutes;
                 if went {
-                    self.failed_attempts_escalated +=
-                        u64::from(failed_before.is_some() && tier > failed_before);
+                    self.failed_attempts_escalated += u64::from(failed_before.is_some() && tier > failed_before);
                 } else {
                     self.failed_attempts_prevented += 1;
                     self.failed_minutes_prevented += minutes;
@@ -266,8 +228,7 @@ impl Summary {
     }
 
     fn add_stop(&mut self, decided: &DecidedRow, host: &Host) {
-        let named =
-            |reason: &tollgate_core::Reason| host.symbols().display(reason.code).to_string();
+        let named = |reason: &tollgate_core::Reason| host.symbols().display(reason.code).to_string();
         let (by, reason) = match &decided.decision.outcome {
             Outcome::Hold { by, reason } => (by, named(reason)),
             Outcome::Refuse { by, cause } => match cause {
@@ -284,26 +245,15 @@ impl Summary {
         };
         let outcome = decided.decision.outcome.word();
         let failed = u64::from(decided.row.status != RowStatus::Success);
-        let productive = u64::from(
-            decided.row.status == RowStatus::Success && decided.row.productive != Some(false),
-        );
-        let same = |stopped: &&mut Stopped| {
-            stopped.by == by && stopped.reason == reason && stopped.outcome == outcome
-        };
+        let productive = u64::from(decided.row.status == RowStatus::Success && decided.row.productive != Some(false));
+        let same = |stopped: &&mut Stopped| stopped.by == by && stopped.reason == reason && stopped.outcome == outcome;
         match self.stopped.iter_mut().find(same) {
             Some(stopped) => {
                 stopped.dispatches += 1;
                 stopped.failed += failed;
                 stopped.productive += productive;
             }
-            None => self.stopped.push(Stopped {
-                by,
-                outcome,
-                reason,
-                dispatches: 1,
-                failed,
-                productive,
-            }),
+            None => self.stopped.push(Stopped { by, outcome, reason, dispatches: 1, failed, productive }),
         }
     }
 
@@ -311,9 +261,7 @@ impl Summary {
     pub(crate) fn kinds_that_acted(&self) -> Vec<PolicyKind> {
         let passes = |verdict: &&str| matches!(*verdict, "proceed" | "no-opinion" | "failed");
         let acted = |kind: &&PolicyKind| {
-            self.verdicts
-                .get(kind.as_str())
-                .is_some_and(|verdicts| verdicts.keys().any(|verdict| !passes(verdict)))
+            self.verdicts.get(kind.as_str()).is_some_and(|verdicts| verdicts.keys().any(|verdict| !passes(verdict)))
         };
         PolicyKind::ALL.iter().filter(acted).copied().collect()
     }

@@ -7,8 +7,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use tollgate_core::{
-    Candidate, Configuration, Decision, Dispatch, Failure, History, Nanodollars, Outcome,
-    Reference, Report, ScopeKind, ScopePath, Status, Symbol, ThresholdReached, Tier,
+    Candidate, Configuration, Decision, Dispatch, Failure, History, Nanodollars, Outcome, Reference, Report, ScopeKind,
+    ScopePath, Status, Symbol, ThresholdReached, Tier,
 };
 use tollgate_ledger::prices::{CostOptions, LongContext, PriceTable};
 use tollgate_runtime::Host;
@@ -20,10 +20,8 @@ use super::trace::{Row, RowStatus};
 const MAX_WAITS: u32 = 16;
 
 /// Token sums of an invocation say nothing about the size of a call.
-const OF_AN_INVOCATION: CostOptions = CostOptions {
-    tier: tollgate_ledger::prices::ServiceTier::Standard,
-    long_context: LongContext::Ignore,
-};
+const OF_AN_INVOCATION: CostOptions =
+    CostOptions { tier: tollgate_ledger::prices::ServiceTier::Standard, long_context: LongContext::Ignore };
 
 /// A row and what was decided about it.
 pub(crate) struct DecidedRow {
@@ -85,12 +83,7 @@ impl<'a> Timeline<'a> {
         Self {
             host,
             prices,
-            history: History::new(
-                configuration.attempts,
-                &configuration.budgets,
-                host.counters(),
-                host.symbols(),
-            ),
+            history: History::new(configuration.attempts, &configuration.budgets, host.counters(), host.symbols()),
             estimates: Estimates::default(),
             rows: rows.into(),
             ahead: BinaryHeap::new(),
@@ -124,18 +117,11 @@ impl<'a> Timeline<'a> {
     }
 
     fn dispatch(&self, row: &Row) -> Dispatch {
-        let symbol = |name: &Option<String>| {
-            name.as_deref()
-                .map_or(Symbol::UNKNOWN, |name| self.host.symbol(name))
-        };
+        let symbol = |name: &Option<String>| name.as_deref().map_or(Symbol::UNKNOWN, |name| self.host.symbol(name));
         let expected = self.estimates.expect(&row.stage);
         let candidates = self.host.catalogue().candidates(|model, _| {
             let name = self.host.symbols().display(model);
-            self.prices
-                .lookup(&name)
-                .price()?
-                .cost(&expected, OF_AN_INVOCATION)
-                .ok()
+            self.prices.lookup(&name).price()?.cost(&expected, OF_AN_INVOCATION).ok()
         });
         Dispatch {
             now_ms: row.started_ms,
@@ -176,20 +162,12 @@ impl<'a> Timeline<'a> {
             return row.cost;
         };
         let name = self.host.symbols().display(candidate.model);
-        self.prices
-            .lookup(&name)
-            .price()?
-            .cost(usage, OF_AN_INVOCATION)
-            .ok()
+        self.prices.lookup(&name).price()?.cost(usage, OF_AN_INVOCATION).ok()
     }
 
     /// The tier that worked on a row: where this replay sent it, else what the trace names.
     fn tier(&self, row: &Row, candidate: Option<&Candidate>) -> Option<Tier> {
-        let recorded = || {
-            self.host
-                .catalogue()
-                .tier(self.host.symbol(row.model.as_deref()?))
-        };
+        let recorded = || self.host.catalogue().tier(self.host.symbol(row.model.as_deref()?));
         candidate.map(|candidate| candidate.tier).or_else(recorded)
     }
 }
@@ -202,17 +180,9 @@ impl Iterator for Timeline<'_> {
         let reached = self.catch_up(row.started_ms);
         let mut dispatch = self.dispatch(&row);
         let (decision, nanoseconds) = self.decide(&mut dispatch);
-        let mut decided = DecidedRow {
-            row,
-            dispatch,
-            decision,
-            nanoseconds,
-            cost: None,
-            reached,
-        };
+        let mut decided = DecidedRow { row, dispatch, decision, nanoseconds, cost: None, reached };
         let candidate = decided.candidate().copied();
-        self.history
-            .count_decision(&decided.dispatch, candidate.is_none());
+        self.history.count_decision(&decided.dispatch, candidate.is_none());
         if let Some(candidate) = &candidate {
             self.history.remember_route(&decided.dispatch, candidate);
         }
@@ -220,12 +190,7 @@ impl Iterator for Timeline<'_> {
         let row = &decided.row;
         let report = report(row, &decided.dispatch, self.tier(row, candidate.as_ref()));
         self.ahead.push(Reverse((row.ended_ms, row.line)));
-        let ended = Ended {
-            report,
-            run: row.run.clone(),
-            stage: row.stage.clone(),
-            usage: row.usage,
-        };
+        let ended = Ended { report, run: row.run.clone(), stage: row.stage.clone(), usage: row.usage };
         self.outcomes.insert(row.line, ended);
         Some(decided)
     }
@@ -258,9 +223,7 @@ fn report(row: &Row, dispatch: &Dispatch, tier: Option<Tier>) -> Report {
     let failure = match row.failure_kind.as_deref() {
         Some("timeout") => Failure::Timeout,
         Some("output-limit" | "output_limit") => Failure::OutputLimit,
-        other => Failure::Other {
-            fingerprint: Reference::of(other.unwrap_or_default()).as_u64(),
-        },
+        other => Failure::Other { fingerprint: Reference::of(other.unwrap_or_default()).as_u64() },
     };
     Report {
         task: task(row),
@@ -277,10 +240,7 @@ fn report(row: &Row, dispatch: &Dispatch, tier: Option<Tier>) -> Report {
             RowStatus::ProviderUnavailable => Status::ProviderUnavailable,
         },
         context: None,
-        proposal: row
-            .proposal
-            .as_deref()
-            .map(|proposal| Reference::of(proposal).as_u64()),
+        proposal: row.proposal.as_deref().map(|proposal| Reference::of(proposal).as_u64()),
         productive: row.productive,
     }
 }

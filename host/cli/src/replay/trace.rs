@@ -97,16 +97,11 @@ pub(crate) struct Trace {
 pub(crate) fn read(file: &Path, on_malformed: OnMalformed) -> anyhow::Result<Trace> {
     let open = File::open(file).with_context(|| format!("cannot read `{}`", file.display()))?;
     let mut reader = BufReader::new(open);
-    let mut trace = Trace {
-        rows: Vec::new(),
-        skipped: 0,
-    };
+    let mut trace = Trace { rows: Vec::new(), skipped: 0 };
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();
-        let read = reader
-            .read_until(b'\n', &mut bytes)
-            .with_context(|| format!("cannot read `{}`", file.display()))?;
+        let read = reader.read_until(b'\n', &mut bytes).with_context(|| format!("cannot read `{}`", file.display()))?;
         if read == 0 {
             break;
         }
@@ -121,10 +116,7 @@ pub(crate) fn read(file: &Path, on_malformed: OnMalformed) -> anyhow::Result<Tra
                     .context("a malformed line (--on-malformed skip passes over such lines)"));
             }
             (Err(error), OnMalformed::Skip) => {
-                eprintln!(
-                    "tollgate: `{}` line {line} is passed over: {error:#}",
-                    file.display()
-                );
+                eprintln!("tollgate: `{}` line {line} is passed over: {error:#}", file.display());
                 trace.skipped += 1;
             }
         }
@@ -137,24 +129,16 @@ pub(crate) fn read(file: &Path, on_malformed: OnMalformed) -> anyhow::Result<Tra
 
 fn parse(number: usize, bytes: &[u8]) -> anyhow::Result<Row> {
     if bytes.len() > MAX_LINE_BYTES {
-        bail!(
-            "it has {} bytes, and a line has at most {MAX_LINE_BYTES}",
-            bytes.len()
-        );
+        bail!("it has {} bytes, and a line has at most {MAX_LINE_BYTES}", bytes.len());
     }
     let line: Line = serde_json::from_slice(bytes)?;
-    let started_ms =
-        u64::try_from(line.started_at.as_millisecond()).context("`started_at` lies before 1970")?;
+    let started_ms = u64::try_from(line.started_at.as_millisecond()).context("`started_at` lies before 1970")?;
     let duration_ms = match (line.duration_ms, line.duration_s) {
         (Some(milliseconds), _) => milliseconds,
-        (None, Some(seconds)) => seconds
-            .checked_mul(1000)
-            .context("`duration_s` is too large")?,
+        (None, Some(seconds)) => seconds.checked_mul(1000).context("`duration_s` is too large")?,
         (None, None) => bail!("it has neither `duration_s` nor `duration_ms`"),
     };
-    let ended_ms = started_ms
-        .checked_add(duration_ms)
-        .context("it ends too late to be counted")?;
+    let ended_ms = started_ms.checked_add(duration_ms).context("it ends too late to be counted")?;
     let cost = match line.cost_usd.as_deref().map(RawValue::get) {
         None | Some("null") => None,
         Some(number) => Some(Nanodollars::from_decimal_rounded(number).context("`cost_usd`")?),
@@ -186,10 +170,7 @@ fn parse(number: usize, bytes: &[u8]) -> anyhow::Result<Row> {
 impl Line {
     /// The usage; nothing where the trace says that none was reported, or names no output.
     fn usage(&self) -> anyhow::Result<Option<Usage>> {
-        let Some(output) = self
-            .output_tokens
-            .filter(|_| self.usage_reported != Some(false))
-        else {
+        let Some(output) = self.output_tokens.filter(|_| self.usage_reported != Some(false)) else {
             return Ok(None);
         };
         let usage = Usage {
@@ -200,9 +181,7 @@ impl Line {
             output,
             reasoning: self.reasoning_tokens.unwrap_or(0),
         };
-        usage
-            .input()
-            .context("the sum of its input tokens is too large to be counted")?;
+        usage.input().context("the sum of its input tokens is too large to be counted")?;
         Ok(Some(usage))
     }
 }
@@ -216,10 +195,7 @@ mod tests {
     #[test]
     fn a_row_is_read_and_its_cost_is_exact() -> anyhow::Result<()> {
         let row = parse(7, LINE.as_bytes())?;
-        assert_eq!(
-            (row.line, row.stage.as_str(), row.task.as_str()),
-            (7, "coding", "5")
-        );
+        assert_eq!((row.line, row.stage.as_str(), row.task.as_str()), (7, "coding", "5"));
         assert_eq!(row.cost, Some(Nanodollars::new(415_865_000)));
         assert_eq!(row.ended_ms - row.started_ms, 164_000);
         Ok(())
@@ -227,11 +203,7 @@ mod tests {
 
     #[test]
     fn unknown_is_not_zero() -> anyhow::Result<()> {
-        let row = parse(
-            1,
-            LINE.replace("\"num_turns\"", "\"usage_reported\":false,\"num_turns\"")
-                .as_bytes(),
-        )?;
+        let row = parse(1, LINE.replace("\"num_turns\"", "\"usage_reported\":false,\"num_turns\"").as_bytes())?;
         assert_eq!(row.usage, None);
         let row = parse(1, LINE.replace("0.41586499999999993", "null").as_bytes())?;
         assert_eq!(row.cost, None);
@@ -243,22 +215,13 @@ mod tests {
         for (from, to, says) in [
             ("\"failed\"", "\"broken\"", "unknown variant `broken`"),
             ("2026-02-25T04:25:30Z", "yesterday", "yesterday"),
-            (
-                "\"duration_s\":164,",
-                "",
-                "neither `duration_s` nor `duration_ms`",
-            ),
+            ("\"duration_s\":164,", "", "neither `duration_s` nor `duration_ms`"),
             ("0.41586499999999993", "-1", "cost_usd"),
             ("{\"run\":\"r\",", "{", "missing field `run`"),
             ("\"input_tokens\":2", "\"input_tokens\":-2", "invalid value"),
         ] {
-            let error = parse(1, LINE.replace(from, to).as_bytes())
-                .map(|_| ())
-                .map_err(|error| format!("{error:#}"));
-            assert!(
-                error.as_ref().is_err_and(|error| error.contains(says)),
-                "{to}: {error:?}"
-            );
+            let error = parse(1, LINE.replace(from, to).as_bytes()).map(|_| ()).map_err(|error| format!("{error:#}"));
+            assert!(error.as_ref().is_err_and(|error| error.contains(says)), "{to}: {error:?}");
         }
     }
 }
