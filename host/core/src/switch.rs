@@ -63,16 +63,6 @@ impl Switch {
     pub fn is_engaged(&self, now_ms: u64) -> bool {
         self.expires_ms.is_none_or(|end| now_ms < end)
     }
-
-    fn covers(&self, dispatch: &Dispatch) -> bool {
-        match self.selector {
-            Selector::Everything => true,
-            Selector::Scope(kind, reference) => dispatch.scopes.of(kind) == Some(reference),
-            Selector::TaskType(task_type) => dispatch.task_type == task_type,
-            // A dispatch is covered by a switch on models when nothing else is left to send it to.
-            Selector::Model(_) => false,
-        }
-    }
 }
 
 /// Why a switch was not engaged.
@@ -84,6 +74,10 @@ pub struct TooManySwitches;
 #[derive(Clone, Debug, Default)]
 pub struct SwitchBoard {
     switches: Vec<Switch>,
+    /// Places of the switches on scopes, in order of what they cover: there may be one for each of many runs.
+    by_scope: Vec<((ScopeKind, Reference), usize)>,
+    /// Places of all others, which are few.
+    others: Vec<usize>,
     epoch: u64,
 }
 
@@ -113,33 +107,66 @@ impl SwitchBoard {
             return Err(TooManySwitches);
         }
         switches.push(switch);
-        Ok(Self { switches, epoch: self.epoch.wrapping_add(1) })
+        Ok(Self::indexed(switches, self.epoch.wrapping_add(1)))
     }
 
     /// This board without the switches of that selector.
     #[must_use]
     pub fn without(&self, selector: Selector) -> Self {
         let switches = self.switches.iter().filter(|switch| switch.selector != selector).cloned().collect();
-        Self { switches, epoch: self.epoch.wrapping_add(1) }
+        Self::indexed(switches, self.epoch.wrapping_add(1))
     }
 
-    /// The strictest engaged switch that covers the dispatch.
+    /// The strictest engaged switch that covers the dispatch. A switch on a model covers none: it drops candidates.
     #[must_use]
     pub fn cover(&self, dispatch: &Dispatch) -> Option<&Switch> {
-        self.switches
+        let of_scopes = ScopeKind::ALL
             .iter()
-            .filter(|switch| switch.covers(dispatch) && switch.is_engaged(dispatch.now_ms))
-            .max_by_key(|switch| switch.mode)
+            .filter_map(|kind| Some((*kind, dispatch.scopes.of(*kind)?)))
+            .flat_map(|scope| self.of_scope(scope));
+        let of_others = self.others().filter(|switch| match switch.selector {
+            Selector::Everything => true,
+            Selector::TaskType(task_type) => dispatch.task_type == task_type,
+            Selector::Scope(..) | Selector::Model(_) => false,
+        });
+        strictest(of_scopes.chain(of_others), dispatch.now_ms)
     }
 
     /// The strictest engaged switch on a candidate's model.
     #[must_use]
     pub fn cover_of_candidate(&self, candidate: &Candidate, now_ms: u64) -> Option<&Switch> {
-        self.switches
-            .iter()
-            .filter(|switch| switch.selector == Selector::Model(candidate.model) && switch.is_engaged(now_ms))
-            .max_by_key(|switch| switch.mode)
+        let selector = Selector::Model(candidate.model);
+        strictest(self.others().filter(|switch| switch.selector == selector), now_ms)
     }
+
+    fn indexed(switches: Vec<Switch>, epoch: u64) -> Self {
+        let mut board = Self { epoch, ..Self::default() };
+        for (place, switch) in switches.iter().enumerate() {
+            match switch.selector {
+                Selector::Scope(kind, reference) => board.by_scope.push(((kind, reference), place)),
+                _ => board.others.push(place),
+            }
+        }
+        board.by_scope.sort_unstable();
+        Self { switches, ..board }
+    }
+
+    fn of_scope(&self, scope: (ScopeKind, Reference)) -> impl Iterator<Item = &Switch> {
+        let first = self.by_scope.partition_point(|(other, _)| *other < scope);
+        let from_first = self.by_scope.get(first..).unwrap_or_default();
+        from_first
+            .iter()
+            .take_while(move |(other, _)| *other == scope)
+            .filter_map(|(_, place)| self.switches.get(*place))
+    }
+
+    fn others(&self) -> impl Iterator<Item = &Switch> {
+        self.others.iter().filter_map(|place| self.switches.get(*place))
+    }
+}
+
+fn strictest<'a>(switches: impl Iterator<Item = &'a Switch>, now_ms: u64) -> Option<&'a Switch> {
+    switches.filter(|switch| switch.is_engaged(now_ms)).max_by_key(|switch| switch.mode)
 }
 
 #[cfg(test)]
@@ -199,7 +226,13 @@ mod tests {
         let switches = (0..MAX_SWITCHES as u64)
             .map(|run| switch(Selector::Scope(ScopeKind::Run, Reference::of(&run.to_string())), SwitchMode::Cut))
             .collect();
-        let board = SwitchBoard { switches, epoch: 0 };
+        let board = SwitchBoard::indexed(switches, 0);
+        let mut dispatch = dispatch(0);
+        dispatch.scopes.set(ScopeKind::Run, Reference::of("9999"));
+        assert_eq!(
+            board.cover(&dispatch).map(|switch| switch.selector),
+            Some(Selector::Scope(ScopeKind::Run, Reference::of("9999")))
+        );
         assert_eq!(board.with(switch(Selector::Everything, SwitchMode::Cut)).err(), Some(TooManySwitches));
     }
 }

@@ -35,15 +35,21 @@ struct Inner {
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start the WebAssembly engine: {0}")]
-pub struct EngineError(wasmtime::Error);
+pub enum EngineError {
+    /// wasmtime refuses the settings or cannot reserve address space.
+    #[error("cannot start the WebAssembly engine: {0}")]
+    Settings(wasmtime::Error),
+    /// Without its thread no deadline would ever pass.
+    #[error("cannot start the thread that keeps deadlines: {0}")]
+    Ticker(std::io::Error),
+}
 
 impl Engine {
     pub(crate) fn new(limits: Limits) -> Result<Self, EngineError> {
-        let engine = wasmtime::Engine::new(&config(&limits)).map_err(EngineError)?;
+        let engine = wasmtime::Engine::new(&config(&limits)).map_err(EngineError::Settings)?;
         let mut linker = Linker::new(&engine);
-        bindings::facts::add_to_linker::<_, State>(&mut linker, |state| state).map_err(EngineError)?;
-        let ticker = Ticker::start(engine.clone());
+        bindings::facts::add_to_linker::<_, State>(&mut linker, |state| state).map_err(EngineError::Settings)?;
+        let ticker = Ticker::start(engine.clone()).map_err(EngineError::Ticker)?;
         Ok(Self { inner: Arc::new(Inner { engine, linker, limits, ticker }) })
     }
 
@@ -119,7 +125,7 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(engine: wasmtime::Engine) -> Self {
+    fn start(engine: wasmtime::Engine) -> std::io::Result<Self> {
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stopped);
         let tick = move || {
@@ -128,8 +134,8 @@ impl Ticker {
                 engine.increment_epoch();
             }
         };
-        let thread = thread::Builder::new().name("tollgate-epoch".to_owned()).spawn(tick).ok();
-        Self { stopped, thread }
+        let thread = thread::Builder::new().name("tollgate-epoch".to_owned()).spawn(tick)?;
+        Ok(Self { stopped, thread: Some(thread) })
     }
 
     fn stop(&mut self) {

@@ -22,28 +22,34 @@ use crate::policy::About;
 
 /// Loads policies and decides dispatches. `Send` and `Sync`: share one between all threads.
 ///
-/// ```no_run
-/// use tollgate_core::{Nanodollars, Reference, ScopeKind, Dispatch, Outcome};
+/// ```
+/// use tollgate_core::{Configuration, Dispatch, Nanodollars, Outcome, Reference, ScopeKind};
 /// use tollgate_runtime::Host;
 ///
-/// let host = Host::open("tollgate.toml")?;
+/// let host = Host::builder().build(&Configuration::parse(
+///     r#"
+///     version = 1
+///     model = [{ name = "claude-haiku-4-5", tier = "low" }, { name = "claude-opus-4-6", tier = "premium" }]
+///     backend = [{ name = "anthropic", models = ["claude-haiku-4-5", "claude-opus-4-6"] }]
+///     policy = [{ name = "kill-switch" }, { name = "retry-ceiling" }, { name = "routing" }, { name = "budget" }]
+///     "#,
+/// )?)?;
 /// let mut dispatch = Dispatch {
 ///     now_ms: 1_767_225_600_000,
-///     task_type: host.symbol("refactoring"),
 ///     task: Some(Reference::of("issue-42")),
+///     task_type: host.symbol("refactoring"),
 ///     candidates: host.catalogue().candidates(|_model, _hosting| Some(Nanodollars::new(20_000_000))),
 ///     ..Dispatch::default()
 /// };
 /// dispatch.scopes.set(ScopeKind::Run, Reference::of("run-7"));
-/// let decision = host.decide(&dispatch);
-/// match decision.outcome {
+/// match host.decide(&dispatch).outcome {
 ///     Outcome::Proceed(permit) => {
 ///         let candidate = dispatch.candidates[permit.candidate() as usize];
-///         println!("send it to {}", host.symbols().display(candidate.model));
+///         assert_eq!(&*host.symbols().display(candidate.model), "claude-haiku-4-5");
 ///     }
-///     other => println!("do not send it: {}", other.word()),
+///     other => panic!("a first refactoring {}", other.word()),
 /// }
-/// # Ok::<(), tollgate_runtime::HostError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Host {
     generation: ArcSwap<Generation>,
