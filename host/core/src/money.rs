@@ -170,9 +170,17 @@ impl FromStr for Nanodollars {
 
     fn from_str(text: &str) -> Result<Self, MoneyError> {
         let error = |problem| MoneyError { text: text.to_owned(), problem };
-        let number = text.trim().strip_suffix("USD").ok_or_else(|| error(MoneyProblem::Currency))?.trim_end();
+        let number = text.strip_suffix(" USD").ok_or_else(|| error(MoneyProblem::Currency))?;
         if number.contains(['e', 'E']) {
             return Err(error(MoneyProblem::Number));
+        }
+        // The form that the SDK reads, digit for digit: a configuration means the same to the host and to plugins.
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if fraction.len() > 9 {
+            return Err(error(MoneyProblem::TooFine));
+        }
+        if whole.len() > 11 {
+            return Err(error(MoneyProblem::TooLarge));
         }
         decimal(number).map(Self).map_err(error)
     }
@@ -281,7 +289,7 @@ mod tests {
             ("0 USD", 0),
             ("25.00 USD", 25_000_000_000),
             ("0.000000001 USD", 1),
-            ("14.2USD", 14_200_000_000),
+            ("14.2 USD", 14_200_000_000),
             ("18446744073.709551615 USD", u64::MAX),
         ] {
             assert_eq!(text.parse(), Ok(Nanodollars::new(nanodollars)), "{text}");
@@ -302,6 +310,8 @@ mod tests {
         for (text, problem) in [
             ("25.00", MoneyProblem::Currency),
             ("25.00 EUR", MoneyProblem::Currency),
+            ("25.00USD", MoneyProblem::Currency),
+            ("25.00 USD ", MoneyProblem::Currency),
             (" USD", MoneyProblem::Number),
             ("-1 USD", MoneyProblem::Number),
             ("1e3 USD", MoneyProblem::Number),
