@@ -39,12 +39,14 @@ pub struct Switch {
 
 impl Switch {
     /// The switch that a tripping policy asked for, about the dispatch that tripped it. Nothing where the
-    /// selector names a scope that the dispatch has not.
+    /// selector names a scope that the dispatch has not, or nothing: [`Symbol::UNKNOWN`] is every name that no
+    /// configuration mentions, and a switch on it would stop them all.
     #[must_use]
     pub fn tripped(trip: &Trip, dispatch: &Dispatch, policy: &str) -> Option<Self> {
         let selector = match trip.selector {
             TripSelector::Everything => Selector::Everything,
             TripSelector::Scope(kind) => Selector::Scope(kind, dispatch.scopes.of(kind)?),
+            TripSelector::Model(Symbol::UNKNOWN) | TripSelector::TaskType(Symbol::UNKNOWN) => return None,
             TripSelector::Model(model) => Selector::Model(model),
             TripSelector::TaskType(task_type) => Selector::TaskType(task_type),
         };
