@@ -68,7 +68,7 @@ pub enum ComponentError {
     )]
     CoreModule,
     /// It does not validate or compile.
-    #[error("it is damaged or uses a WebAssembly feature that plugins may not use: {0}")]
+    #[error("it is damaged, uses a WebAssembly feature that plugins may not use, or declares more than `limits` allow: {0}")]
     Invalid(String),
     /// It wants something a policy may not have.
     #[error("it imports `{import}`, and a policy may import only `tollgate:policy/facts`: {advice}")]

@@ -9,7 +9,7 @@ use wasmtime::component::Instance as WasmInstance;
 use wasmtime::{Store, Trap};
 
 use crate::bindings::{plugin, types};
-use crate::component::{Component, Exports};
+use crate::component::{Component, Exports, TRACK};
 use crate::convert::{self, Moment};
 use crate::state::{Misuse, State};
 
@@ -36,6 +36,9 @@ pub enum InstanceError {
     /// It could not be instantiated within the limits.
     #[error("it cannot be instantiated: {0}")]
     Instantiate(String),
+    /// Its exports have the right names and other types.
+    #[error("its types are not those of `tollgate:policy` {TRACK}: {0}; build it against this version's `wit/`")]
+    Types(String),
     /// `describe` failed.
     #[error("`describe` failed: {0}")]
     Describe(String),
@@ -58,14 +61,14 @@ impl Instance {
     pub(crate) fn start(component: &Component) -> Result<Self, InstanceError> {
         let engine = component.engine();
         let mut store = component.store();
-        let start = |store: &mut Store<State>| -> wasmtime::Result<(WasmInstance, Exports)> {
+        let start = |store: &mut Store<State>| -> wasmtime::Result<WasmInstance> {
             store.set_fuel(engine.limits().configure_fuel)?;
             store.set_epoch_deadline(engine.configure_deadline_ticks());
-            let instance = component.instance_pre().instantiate(&mut *store)?;
-            let exports = component.load_exports(store, &instance)?;
-            Ok((instance, exports))
+            component.instance_pre().instantiate(&mut *store)
         };
-        let (_, exports) = start(&mut store).map_err(|error| InstanceError::Instantiate(tell(&error)))?;
+        let instance = start(&mut store).map_err(|error| InstanceError::Instantiate(tell(&error)))?;
+        let exports =
+            component.load_exports(&mut store, &instance).map_err(|error| InstanceError::Types(tell(&error)))?;
         Ok(Self {
             store,
             exports,
@@ -82,13 +85,17 @@ impl Instance {
     /// Asks the plugin what it is.
     pub(crate) fn describe(&mut self) -> Result<plugin::Description, InstanceError> {
         let exports = &self.exports;
-        exports.plugin.call_describe(&mut self.store).map_err(|error| InstanceError::Describe(tell(&error)))
+        exports.plugin.call_describe(&mut self.store).map_err(|error| {
+            let bound = if error.is::<Trap>() { "" } else { "; limits.result_bytes bounds what it may return" };
+            InstanceError::Describe(format!("{}{bound}", tell(&error)))
+        })
     }
 
     /// Hands it its configuration. From here on it can be evaluated, and names can no longer be interned.
     pub(crate) fn configure(&mut self, json: &str, declared_tags: Arc<[Symbol]>) -> Result<(), InstanceError> {
         let answer = self.exports.plugin.call_configure(&mut self.store, json);
-        answer.map_err(|error| InstanceError::Configure(tell(&error)))?.map_err(InstanceError::Refused)?;
+        answer.map_err(|error| InstanceError::Configure(tell(&error)))?
+            .map_err(|refusal| InstanceError::Refused(one_line(&refusal)))?;
         self.store.data_mut().begin_evaluating(declared_tags);
         Ok(())
     }
@@ -178,6 +185,22 @@ fn classify(error: &wasmtime::Error) -> EvaluationFailure {
         // Whatever else goes wrong in a call goes wrong in reading what the guest returned.
         None => EvaluationFailure::InvalidResult,
     }
+}
+
+/// What a guest wrote, for a terminal or a log that it must not take over: no control characters, and short.
+pub(crate) fn one_line(text: &str) -> String {
+    const MOST_CHARACTERS: usize = 300;
+    let mut line: String = text.chars().take(MOST_CHARACTERS).flat_map(printable).collect();
+    if text.chars().nth(MOST_CHARACTERS).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+fn printable(character: char) -> impl Iterator<Item = char> {
+    let escaped = character.is_control().then(|| character.escape_default());
+    let plain = escaped.is_none().then_some(character);
+    escaped.into_iter().flatten().chain(plain)
 }
 
 /// One line of what went wrong, for an operator: the innermost cause, and what to do about a bound.

@@ -24,6 +24,7 @@ mod loader;
 mod policy;
 mod pool;
 mod probe;
+mod schema;
 mod state;
 
 pub use cache::Compiled;

@@ -15,12 +15,15 @@ use crate::cache::Compiled;
 use crate::component::{Component, ComponentError, MAX_FILE_BYTES};
 use crate::convert;
 use crate::digest::{ComponentDigest, DigestError};
-use crate::instance::{Instance, InstanceError};
+use crate::instance::{Instance, InstanceError, one_line};
 use crate::loader::Loader;
 use crate::probe::{self, ProbeError, ProbeFigures};
+use crate::schema;
 
 /// The most counters that a plugin may have kept for it.
 const MAX_COUNTERS: usize = 8;
+/// The longest sentence that tells what a plugin does.
+const MAX_SUMMARY_BYTES: usize = 1_024;
 /// The most tags that a plugin may read.
 const MAX_TAGS: usize = 64;
 
@@ -144,6 +147,7 @@ impl Policy {
             .map_err(|error| LoadError::Description(format!("a configuration schema that is not JSON: {error}")))?;
         let configuration =
             serde_json::to_value(&configured.config).map_err(|error| LoadError::Configuration(error.to_string()))?;
+        schema::check_size(&schema).map_err(LoadError::Description)?;
         check_schema(&schema, &configuration)?;
         let symbols = loader.symbols();
         let tags = intern(symbols, description.tags.iter())?;
@@ -222,11 +226,19 @@ fn check_digest(pinned: Option<&str>, bytes: &[u8]) -> Result<(), LoadError> {
 
 fn check_description(description: &plugin::Description) -> Result<(), LoadError> {
     let refuse = |what: String| Err(LoadError::Description(what));
+    for (what, text) in [("name", &description.name), ("version", &description.version), ("summary", &description.summary)] {
+        if text.contains(char::is_control) {
+            return refuse(format!("a {what} with control characters: `{}`; it is one line", one_line(text)));
+        }
+    }
     if description.name.is_empty() || description.name.len() > Symbols::MAX_NAME_BYTES {
         return refuse(format!("a name of {} bytes: use 1 to {}", description.name.len(), Symbols::MAX_NAME_BYTES));
     }
     if description.version.is_empty() || description.version.len() > Symbols::MAX_NAME_BYTES {
         return refuse("no version, or one that is far too long".to_owned());
+    }
+    if description.summary.len() > MAX_SUMMARY_BYTES {
+        return refuse(format!("a summary of {} bytes: at most {MAX_SUMMARY_BYTES}", description.summary.len()));
     }
     if description.tags.len() > MAX_TAGS {
         return refuse(format!("{} tags: at most {MAX_TAGS} are read", description.tags.len()));
@@ -236,7 +248,7 @@ fn check_description(description: &plugin::Description) -> Result<(), LoadError>
     }
     for (place, counter) in description.counters.iter().enumerate() {
         if description.counters.iter().take(place).any(|earlier| earlier.name == counter.name) {
-            return refuse(format!("two counters called `{}`: give one of them another name", counter.name));
+            return refuse(format!("two counters called `{}`: give one of them another name", one_line(&counter.name)));
         }
     }
     Ok(())
@@ -245,6 +257,7 @@ fn check_description(description: &plugin::Description) -> Result<(), LoadError>
 fn check_schema(schema: &serde_json::Value, configuration: &serde_json::Value) -> Result<(), LoadError> {
     // Linear-time patterns: a schema comes from the plugin, which is not trusted.
     let validator = jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft202012)
         .with_pattern_options(jsonschema::PatternOptions::regex())
         .build(schema)
         .map_err(|error| LoadError::Description(format!("a configuration schema that is not JSON Schema: {error}")))?;
