@@ -11,12 +11,15 @@ use std::time::Duration;
 use quanta::Clock;
 use tollgate_core::Dispatch;
 use tollgate_runtime::Host;
-use tollgate_runtime::control::{BareEngine, CoreCall, MeasuredDecision, scalars};
+use tollgate_runtime::control::{BareEngine, ControlError, CoreCall, MeasuredDecision, Scalars, scalars};
 
 use super::median;
 
 /// One turn: many decisions, and shorter than a scheduler's patience.
 const TURN: Duration = Duration::from_millis(4);
+/// Dispatches that are informed and decided together: enough to make reading the clock nothing, few enough that what
+/// was just read is still near.
+const FEW: usize = 16;
 /// Turns that count as warming up, in rounds.
 const WARM_UP: usize = 4;
 
@@ -50,14 +53,10 @@ pub(super) fn measure(
 ) -> anyhow::Result<Speedups> {
     let rounds = usize::try_from(time.as_millis() / (TURN.as_millis() * ROUND.len() as u128))?.max(16);
     let barrier = Barrier::new(2);
-    let worker = |first: bool| -> anyhow::Result<Rates> {
-        let mut worker =
-            Worker { host, measured, dispatches: measured.copy(), core: bare.core_call()?, clock: Clock::new() };
-        (0..WARM_UP + rounds).map(|_| worker.round(first, &barrier)).collect()
-    };
+    let (mut first, mut second) = (Worker::new(host, measured, bare)?, Worker::new(host, measured, bare)?);
     let (first, second) = thread::scope(|scope| {
-        let second = scope.spawn(|| worker(false));
-        (worker(true), second.join())
+        let second = scope.spawn(|| second.work(false, WARM_UP + rounds, &barrier));
+        (first.work(true, WARM_UP + rounds, &barrier), second.join())
     });
     let (first, second) = (first?, second.map_err(|_| anyhow::anyhow!("the second thread panicked"))??);
     let counted = || first.iter().zip(&second).skip(WARM_UP);
@@ -73,52 +72,76 @@ struct Worker<'a> {
     host: &'a Host,
     measured: &'a MeasuredDecision,
     dispatches: Vec<Dispatch>,
+    arguments: Vec<Scalars>,
     core: CoreCall,
     clock: Clock,
 }
 
-impl Worker<'_> {
-    fn round(&mut self, first: bool, barrier: &Barrier) -> anyhow::Result<[f64; ROUND.len()]> {
-        let mut rates = [0.0; ROUND.len()];
-        for (turn, rate) in ROUND.iter().zip(&mut rates) {
-            barrier.wait();
-            *rate = match turn {
-                Turn::Core { both } if first || *both => self.core_calls_per_second()?,
-                Turn::Decision { both } if first || *both => self.decisions_per_second(),
-                _ => 0.0,
-            };
-        }
-        // Waiting at the end as well: whoever is alone in the next round's first turn has to be.
-        barrier.wait();
-        Ok(rates)
+impl<'a> Worker<'a> {
+    fn new(host: &'a Host, measured: &'a MeasuredDecision, bare: &BareEngine) -> anyhow::Result<Self> {
+        Ok(Self {
+            host,
+            measured,
+            dispatches: measured.copy(),
+            arguments: measured.dispatches().iter().map(scalars).collect(),
+            core: bare.core_call()?,
+            clock: Clock::new(),
+        })
     }
 
-    fn core_calls_per_second(&mut self) -> anyhow::Result<f64> {
+    /// Every round, also after a failure: the other thread waits at the barrier.
+    fn work(&mut self, first: bool, rounds: usize, barrier: &Barrier) -> anyhow::Result<Rates> {
+        let rounds: Vec<_> = (0..rounds).map(|_| self.round(first, barrier)).collect();
+        Ok(rounds.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    fn round(&mut self, first: bool, barrier: &Barrier) -> Result<[f64; ROUND.len()], ControlError> {
+        let mut rates = [0.0; ROUND.len()];
+        let mut failed = None;
+        for (turn, rate) in ROUND.iter().zip(&mut rates) {
+            barrier.wait();
+            match turn {
+                Turn::Core { both } if first || *both => match self.core_calls_per_second() {
+                    Ok(calls) => *rate = calls,
+                    Err(error) => failed = Some(error),
+                },
+                Turn::Decision { both } if first || *both => *rate = self.decisions_per_second(),
+                _ => {}
+            }
+        }
+        // At the end as well: the one who has the next round's first turn for itself has to be alone.
+        barrier.wait();
+        failed.map_or(Ok(rates), Err)
+    }
+
+    fn core_calls_per_second(&mut self) -> Result<f64, ControlError> {
         let started = self.clock.now();
         let mut calls = 0_u32;
         while started.elapsed() < TURN {
-            for dispatch in &self.dispatches {
-                black_box(self.core.call(black_box(scalars(dispatch)))?);
+            for scalars in &self.arguments {
+                black_box(self.core.call(black_box(*scalars))?);
                 calls += 1;
             }
         }
         Ok(f64::from(calls) / started.elapsed().as_secs_f64())
     }
 
-    /// Facts are read live before each pass and outside of its time.
+    /// The facts of a few dispatches are read live just before, outside of the time that counts.
     fn decisions_per_second(&mut self) -> f64 {
         let (mut decisions, mut spent) = (0_u32, Duration::ZERO);
         let started = self.clock.now();
         while started.elapsed() < TURN {
-            for dispatch in &mut self.dispatches {
-                self.measured.inform(dispatch);
+            for few in self.dispatches.chunks_mut(FEW) {
+                for dispatch in &mut *few {
+                    self.measured.inform(dispatch);
+                }
+                let begin = self.clock.now();
+                for dispatch in &*few {
+                    drop(black_box(self.host.decide(black_box(dispatch))));
+                    decisions += 1;
+                }
+                spent += begin.elapsed();
             }
-            let pass = self.clock.now();
-            for dispatch in &self.dispatches {
-                drop(black_box(self.host.decide(black_box(dispatch))));
-                decisions += 1;
-            }
-            spent += pass.elapsed();
         }
         f64::from(decisions) / spent.as_secs_f64()
     }
