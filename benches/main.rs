@@ -1,0 +1,34 @@
+//! What decisions and policy calls cost, beside the same component through bare wasmtime and beside a bare core call: the
+//! differences are our own cost. `tollgate bench` gives the figures that are promised; this gives those to work with.
+//!
+//! `cargo bench -p tollgate-benches` takes the plugins from `$TOLLGATE_PLUGINS`, or from where `cargo xtask build` leaves them.
+
+mod bare;
+mod calls;
+mod decision;
+mod loading;
+mod plugins;
+
+use std::process::ExitCode;
+
+use criterion::Criterion;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tollgate-benches: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let plugins = plugins::folder()?;
+    let mut criterion = Criterion::default().configure_from_args();
+    calls::bench(&mut criterion, &plugins)?;
+    decision::bench(&mut criterion, &plugins)?;
+    loading::bench(&mut criterion, &plugins)?;
+    criterion.final_summary();
+    Ok(())
+}
