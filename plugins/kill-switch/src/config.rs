@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_sdk::{Nanodollars, Span, SwitchMode};
 
-/// Far above any run that went well (an expensive one costs tens of dollars), far below what hurts.
-pub const RUN_COST_CEILING: Nanodollars = Nanodollars::dollars(250);
+/// Runs of hundreds of tasks over days cost hundreds of dollars and go well; past a thousand someone should have
+/// been asked.
+pub const RUN_COST_CEILING: Nanodollars = Nanodollars::dollars(1_000);
 
 /// The run is over its ceiling until someone raises it, so the switch only has to outlast a working day;
 /// when it ends, the run's next dispatch engages it again.

@@ -62,8 +62,8 @@ fn a_run_past_its_ceiling_trips_at_every_moment() {
 
 #[test]
 fn a_drained_run_past_its_ceiling_is_cut_but_not_drained_again() {
-    let facts = || test::kill_switch().run_cost("251.00 USD").covered(SwitchMode::Drain).moment(Moment::Extend);
-    let expected = cut_run(RUN_COST_TIME_TO_LIVE, test::reason("run-cost", "251.00 USD", RUN_COST_CEILING));
+    let facts = || test::kill_switch().run_cost("1001.00 USD").covered(SwitchMode::Drain).moment(Moment::Extend);
+    let expected = cut_run(RUN_COST_TIME_TO_LIVE, test::reason("run-cost", "1001.00 USD", RUN_COST_CEILING));
     assert_verdict!(test::shipped::<SpendSwitch>(), facts(), expected);
     let drains = test::policy::<SpendSwitch>("run_cost.mode = 'drain'");
     assert_verdict!(drains, facts(), Verdict::Proceed);

@@ -37,14 +37,19 @@ enum Readiness {
     Full,
 }
 
-/// The index of the best candidate that can be paid: one that is ready before one that is degraded, local
+/// The index of the best candidate that these means can pay: one that is ready before one that is degraded, local
 /// hardware before anything that is paid by the token, then the cheapest; among equals the warm one, the
 /// one the caller named, the weaker one, the first.
-pub(crate) fn cheapest(facts: &Facts, band: Band, accept: impl Fn(&Candidate) -> bool) -> Option<u32> {
+pub(crate) fn cheapest(
+    facts: &Facts,
+    band: Band,
+    means: Nanodollars,
+    accept: impl Fn(&Candidate) -> bool,
+) -> Option<u32> {
     let mut best: Option<(Rank, u32)> = None;
     for (index, candidate) in (0_u32..).zip(&facts.candidates) {
         let good_enough = candidate.tier >= band.least && candidate.tier <= band.most;
-        let possible = candidate.health != Health::Down && candidate.estimated_cost <= facts.affordable;
+        let possible = candidate.health != Health::Down && candidate.estimated_cost <= means;
         if !good_enough || !possible || !accept(candidate) {
             continue;
         }

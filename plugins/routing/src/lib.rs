@@ -10,8 +10,7 @@ pub use table::{REJECTED, TABLE, UNKNOWN};
 
 use tollgate_sdk::routing::{Facts, Verdict};
 use tollgate_sdk::{
-    Candidate, ConfigError, Health, Lookup, NameKind, Nanodollars, Policy, Reason, ReasonCode, Routing, Setup, Tier,
-    ensure,
+    Candidate, ConfigError, Health, Lookup, NameKind, Nanodollars, Policy, ReasonCode, Routing, Setup, Tier, ensure,
 };
 
 use crate::choice::{Band, cheapest};
@@ -25,7 +24,6 @@ pub struct Table {
     requested_model: RequestedModel,
     below_wanted: BelowWanted,
     no_candidate: ReasonCode,
-    cannot_afford: ReasonCode,
 }
 
 impl Policy for Table {
@@ -45,7 +43,6 @@ impl Policy for Table {
             requested_model: config.requested_model,
             below_wanted: config.below_wanted,
             no_candidate: setup.reason("no-candidate"),
-            cannot_afford: setup.reason("cannot-afford"),
         })
     }
 }
@@ -56,8 +53,9 @@ impl Routing for Table {
             .requested(facts)
             .or_else(|| self.sticky(facts))
             .or_else(|| self.wanted(facts))
-            .or_else(|| self.below(facts));
-        index.map_or_else(|| Verdict::Refuse(self.refusal(facts)), Verdict::UseCandidate)
+            .or_else(|| self.below(facts))
+            .or_else(|| self.beyond_means(facts));
+        index.map_or_else(|| Verdict::Refuse(self.no_candidate.alone()), Verdict::UseCandidate)
     }
 }
 
@@ -77,7 +75,7 @@ impl Table {
             return None;
         }
         let floor = facts.requested_tier.unwrap_or(facts.floor).max(facts.floor);
-        let index = cheapest(facts, Band::from(floor), |candidate| candidate.model == facts.requested_model)?;
+        let index = cheapest(facts, Band::from(floor), facts.affordable, |candidate| candidate.model == facts.requested_model)?;
         facts.candidates.get(index as usize).filter(|candidate| is_ready(candidate)).map(|_| index)
     }
 
@@ -97,7 +95,7 @@ impl Table {
 
     /// The cheapest at or above the tier.
     fn wanted(&self, facts: &Facts) -> Option<u32> {
-        cheapest(facts, Band::from(self.tier(facts)), |_| true)
+        cheapest(facts, Band::from(self.tier(facts)), facts.affordable, |_| true)
     }
 
     /// The cheapest of the nearest tier below, where nothing at or above it can be had or paid.
@@ -108,21 +106,17 @@ impl Table {
         [Tier::Middle, Tier::Low]
             .into_iter()
             .filter(|tier| *tier < self.tier(facts) && *tier >= facts.floor)
-            .find_map(|tier| cheapest(facts, Band::only(tier), |_| true))
+            .find_map(|tier| cheapest(facts, Band::only(tier), facts.affordable, |_| true))
     }
 
-    /// Whether it was the money, and how much would have been enough.
-    fn refusal(&self, facts: &Facts) -> Reason {
+    /// The cheapest of what is good enough, where none of it can be paid: what happens then is the budgets' to say, who
+    /// know the owner and can ask for an approval.
+    fn beyond_means(&self, facts: &Facts) -> Option<u32> {
         let lowest = match (facts.requested_tier, self.below_wanted) {
             (None, BelowWanted::Allow) => facts.floor,
             _ => self.tier(facts),
         };
-        let good_enough = |candidate: &&Candidate| candidate.tier >= lowest && candidate.health != Health::Down;
-        let least = facts.candidates.iter().filter(good_enough).map(|candidate| candidate.estimated_cost).min();
-        least.map_or_else(
-            || self.no_candidate.alone(),
-            |least: Nanodollars| self.cannot_afford.exceeded(least, facts.affordable),
-        )
+        cheapest(facts, Band::from(lowest), Nanodollars::MAX, |_| true)
     }
 }
 

@@ -192,19 +192,18 @@ fn a_degraded_backend_only_where_no_healthy_one_is_good_enough_and_a_full_one_la
 }
 
 #[test]
-fn what_cannot_be_paid_is_stepped_down_and_then_refused() {
+fn what_cannot_be_paid_is_stepped_down_and_then_left_to_the_budgets() {
     let policy = test::shipped::<Table>();
     assert_verdict!(policy, offers("architecture").affordable("2.00 USD"), PREMIUM);
     assert_verdict!(policy, offers("architecture").affordable("1.99 USD"), MIDDLE);
     assert_verdict!(policy, offers("architecture").affordable("0.49 USD"), LOW);
-    let refused = |least: &str, affordable: &str| Verdict::Refuse(test::reason("cannot-afford", least, affordable));
-    assert_verdict!(policy, offers("architecture").affordable("0.09 USD"), refused("0.10 USD", "0.09 USD"));
+    assert_verdict!(policy, offers("architecture").affordable("0.09 USD"), LOW);
     let raised = offers("architecture").floor(Tier::Premium).affordable("1.99 USD");
-    assert_verdict!(policy, raised, refused("2.00 USD", "1.99 USD"));
+    assert_verdict!(policy, raised, PREMIUM);
     let asked = offers("architecture").requested_tier(Tier::Premium).affordable("1.99 USD");
-    assert_verdict!(policy, asked, refused("2.00 USD", "1.99 USD"));
+    assert_verdict!(policy, asked, PREMIUM);
     let strict = test::policy::<Table>("below_wanted = 'refuse'");
-    assert_verdict!(strict, offers("architecture").affordable("1.99 USD"), refused("2.00 USD", "1.99 USD"));
+    assert_verdict!(strict, offers("architecture").affordable("1.99 USD"), PREMIUM);
 }
 
 #[test]
@@ -270,7 +269,7 @@ thread_local! {
 
 proptest! {
     #[test]
-    fn the_choice_is_offered_and_allowed_and_paid(facts in any_facts()) {
+    fn the_choice_is_offered_and_allowed_and_paid_where_anything_can_be(facts in any_facts()) {
         match SHIPPED.with(|policy| policy.evaluate(&facts)) {
             Verdict::UseCandidate(index) => {
                 let candidate = facts.candidates.get(index as usize);
@@ -278,14 +277,16 @@ proptest! {
                 let candidate = candidate.copied().unwrap_or_default();
                 prop_assert!(candidate.tier >= facts.floor);
                 prop_assert!(candidate.health != Health::Down);
-                prop_assert!(candidate.estimated_cost <= facts.affordable);
                 prop_assert!(facts.requested_tier.is_none_or(|tier| candidate.tier >= tier));
+                let least = facts.floor.max(facts.requested_tier.unwrap_or(Tier::Low));
+                let mut others = facts.candidates.iter().filter(|other| other.health != Health::Down && other.tier >= least);
+                let payable = others.any(|other| other.estimated_cost <= facts.affordable);
+                prop_assert!(!payable || candidate.estimated_cost <= facts.affordable);
             }
             Verdict::Refuse(_) => {
                 let usable = |candidate: &&Candidate| {
                     candidate.health != Health::Down
                         && candidate.tier >= facts.floor.max(facts.requested_tier.unwrap_or(Tier::Low))
-                        && candidate.estimated_cost <= facts.affordable
                 };
                 prop_assert_eq!(facts.candidates.iter().filter(usable).count(), 0);
             }
