@@ -12,7 +12,7 @@ use crate::cache::{CompileCache, Compiled};
 use crate::digest::ComponentDigest;
 use crate::engine::Engine;
 use crate::instance::tell;
-use crate::state::State;
+use crate::state::{Naming, State};
 
 /// The track of the contract that this host speaks natively. Released tracks are added here with their adapters.
 pub(crate) const TRACK: &str = "0.1";
@@ -68,7 +68,9 @@ pub enum ComponentError {
     )]
     CoreModule,
     /// It does not validate or compile.
-    #[error("it is damaged, uses a WebAssembly feature that plugins may not use, or declares more than `limits` allow: {0}")]
+    #[error(
+        "it is damaged, uses a WebAssembly feature that plugins may not use, or declares more than `limits` allow: {0}"
+    )]
     Invalid(String),
     /// It wants something a policy may not have.
     #[error("it imports `{import}`, and a policy may import only `tollgate:policy/facts`: {advice}")]
@@ -164,9 +166,11 @@ impl Component {
         .flatten()
     }
 
-    pub(crate) fn store(&self) -> Store<State> {
+    pub(crate) fn store(&self, naming: Naming) -> Store<State> {
         let inner = &self.inner;
-        inner.engine.store(|limits| State::new(limits, Arc::clone(&inner.symbols), Arc::clone(&inner.catalogue)))
+        inner
+            .engine
+            .store(|limits| State::new(limits, naming, Arc::clone(&inner.symbols), Arc::clone(&inner.catalogue)))
     }
 
     pub(crate) fn load_exports(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Exports> {

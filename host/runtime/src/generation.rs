@@ -29,12 +29,36 @@ pub enum GenerationError {
         /// Why.
         source: Box<LoadError>,
     },
+    /// One name, two meanings.
+    #[error(
+        "two policies declare the counter `{counter}` and mean different things by it: rename one of them in its plugin"
+    )]
+    CounterConflict {
+        /// What both call it.
+        counter: String,
+    },
     /// Too many policies.
     #[error("{count} policies are configured, and a chain has at most {MAX_POLICIES}")]
     TooMany {
         /// How many.
         count: usize,
     },
+}
+
+/// Policies may share a counter, and then mean the same by it.
+fn check_counters(policies: &[Policy], loader: &Loader) -> Result<(), GenerationError> {
+    let mut known: Vec<CounterRule> = Vec::new();
+    for rule in policies.iter().flat_map(|policy| &policy.counters) {
+        match known.iter().find(|other| other.name == rule.name) {
+            None => known.push(*rule),
+            Some(same) if same == rule => {}
+            Some(_) => {
+                let counter = loader.symbols().display(rule.name).to_string();
+                return Err(GenerationError::CounterConflict { counter });
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Generation {
@@ -51,6 +75,7 @@ impl Generation {
             })?;
             policies.push(policy);
         }
+        check_counters(&policies, loader)?;
         let of_kind = |kind: PolicyKind| {
             let of_kind = (0_u16..).zip(&policies).filter(|(_, policy)| policy.about().kinds.contains(&kind));
             (kind, of_kind.map(|(index, _)| PolicyIndex(index)).collect())
@@ -72,8 +97,15 @@ impl Generation {
         self.policies.iter().map(Policy::about)
     }
 
+    /// The counters that the policies want kept, each once.
     pub(crate) fn counters(&self) -> Vec<CounterRule> {
-        self.policies.iter().flat_map(|policy| policy.counters.iter().copied()).collect()
+        let mut counters: Vec<CounterRule> = Vec::new();
+        for rule in self.policies.iter().flat_map(|policy| &policy.counters) {
+            if !counters.contains(rule) {
+                counters.push(*rule);
+            }
+        }
+        counters
     }
 
     pub(crate) fn take_chain(&self) -> Box<Chain> {

@@ -11,7 +11,7 @@ use wasmtime::{Store, Trap};
 use crate::bindings::{plugin, types};
 use crate::component::{Component, Exports, TRACK};
 use crate::convert::{self, Moment};
-use crate::state::{Misuse, State};
+use crate::state::{Misuse, Naming, State};
 
 /// After this many evaluations an instance is replaced: whatever a guest keeps to itself does not last.
 const RETIRE_AFTER: u32 = 100_000;
@@ -58,9 +58,9 @@ pub(crate) struct Evaluated<V> {
 
 impl Instance {
     /// Instantiates a component, without describing or configuring it.
-    pub(crate) fn start(component: &Component) -> Result<Self, InstanceError> {
+    pub(crate) fn start(component: &Component, naming: Naming) -> Result<Self, InstanceError> {
         let engine = component.engine();
-        let mut store = component.store();
+        let mut store = component.store(naming);
         let start = |store: &mut Store<State>| -> wasmtime::Result<WasmInstance> {
             store.set_fuel(engine.limits().configure_fuel)?;
             store.set_epoch_deadline(engine.configure_deadline_ticks());
@@ -94,10 +94,17 @@ impl Instance {
     /// Hands it its configuration. From here on it can be evaluated, and names can no longer be interned.
     pub(crate) fn configure(&mut self, json: &str, declared_tags: Arc<[Symbol]>) -> Result<(), InstanceError> {
         let answer = self.exports.plugin.call_configure(&mut self.store, json);
-        answer.map_err(|error| InstanceError::Configure(tell(&error)))?
+        answer
+            .map_err(|error| InstanceError::Configure(tell(&error)))?
             .map_err(|refusal| InstanceError::Refused(one_line(&refusal)))?;
         self.store.data_mut().begin_evaluating(declared_tags);
         Ok(())
+    }
+
+    /// From now on evaluations have as long as `configure` has. Off the hot path fuel is what stops a guest, which is
+    /// the same on a busy machine.
+    pub(crate) fn be_patient(&mut self, component: &Component) {
+        self.deadline_ticks = component.engine().configure_deadline_ticks();
     }
 
     /// Whether it can be asked again.

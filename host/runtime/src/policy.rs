@@ -19,6 +19,7 @@ use crate::instance::{Instance, InstanceError, one_line};
 use crate::loader::Loader;
 use crate::probe::{self, ProbeError, ProbeFigures};
 use crate::schema;
+use crate::state::Naming;
 
 /// The most counters that a plugin may have kept for it.
 const MAX_COUNTERS: usize = 8;
@@ -140,7 +141,7 @@ impl Policy {
         let component = loader.compile(&bytes)?;
         let load_time = started.elapsed();
 
-        let mut instance = Instance::start(&component)?;
+        let mut instance = Instance::start(&component, Naming::New)?;
         let description = instance.describe()?;
         check_description(&description)?;
         let schema = serde_json::from_str(&description.configuration_schema)
@@ -156,7 +157,12 @@ impl Policy {
         instance.configure(&configuration, Arc::clone(&tags))?;
 
         let kinds: Vec<_> = component.kinds().collect();
-        let fresh = || start_configured(&component, &configuration, &tags);
+        instance.be_patient(&component);
+        let fresh = || {
+            let mut instance = start_configured(&component, &configuration, &tags)?;
+            instance.be_patient(&component);
+            Ok(instance)
+        };
         let probe = probe::run(instance, &kinds, fresh, loader)?;
         let about = About {
             policy: configured.name.clone(),
@@ -203,7 +209,7 @@ fn start_configured(
     configuration: &str,
     tags: &Arc<[Symbol]>,
 ) -> Result<Instance, InstanceError> {
-    let mut instance = Instance::start(component)?;
+    let mut instance = Instance::start(component, Naming::Known)?;
     instance.configure(configuration, Arc::clone(tags))?;
     Ok(instance)
 }
@@ -226,7 +232,9 @@ fn check_digest(pinned: Option<&str>, bytes: &[u8]) -> Result<(), LoadError> {
 
 fn check_description(description: &plugin::Description) -> Result<(), LoadError> {
     let refuse = |what: String| Err(LoadError::Description(what));
-    for (what, text) in [("name", &description.name), ("version", &description.version), ("summary", &description.summary)] {
+    for (what, text) in
+        [("name", &description.name), ("version", &description.version), ("summary", &description.summary)]
+    {
         if text.contains(char::is_control) {
             return refuse(format!("a {what} with control characters: `{}`; it is one line", one_line(text)));
         }

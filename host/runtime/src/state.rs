@@ -21,6 +21,7 @@ pub(crate) struct State {
     symbols: Arc<Symbols>,
     catalogue: Arc<Catalogue>,
     phase: Phase,
+    naming: Naming,
     interned: u32,
     /// Names that `tag` may ask for.
     declared_tags: Arc<[Symbol]>,
@@ -32,6 +33,15 @@ pub(crate) struct State {
 pub(crate) enum Phase {
     Configure,
     Evaluate,
+}
+
+/// Whether an instance may add names to the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// The first instance of a policy: what it interns is what the policy mentions.
+    New,
+    /// A later one, configured alike. It has nothing new to mention, and the table is for the life of the process.
+    Known,
 }
 
 /// What the lazy facts of the current call answer from.
@@ -47,12 +57,13 @@ struct CallFacts {
 }
 
 impl State {
-    pub(crate) fn new(limits: StoreLimits, symbols: Arc<Symbols>, catalogue: Arc<Catalogue>) -> Self {
+    pub(crate) fn new(limits: StoreLimits, naming: Naming, symbols: Arc<Symbols>, catalogue: Arc<Catalogue>) -> Self {
         Self {
             limits,
             symbols,
             catalogue,
             phase: Phase::Configure,
+            naming,
             interned: 0,
             declared_tags: Arc::default(),
             call: CallFacts::default(),
@@ -106,7 +117,13 @@ impl Host for State {
             return Err(misuse(format!("it interned more than {MAX_INTERNED} names")));
         }
         self.interned = self.interned.saturating_add(1);
-        self.symbols.intern(&name).map(Symbol::as_u32).map_err(|error| misuse(error.to_string()))
+        match self.naming {
+            Naming::New => self.symbols.intern(&name).map(Symbol::as_u32).map_err(|error| misuse(error.to_string())),
+            Naming::Known => match self.symbols.lookup(&name) {
+                Symbol::UNKNOWN => Err(misuse("it interned a name that its first instance did not".to_owned())),
+                known => Ok(known.as_u32()),
+            },
+        }
     }
 
     fn models(&mut self) -> wasmtime::Result<Vec<Model>> {
