@@ -48,10 +48,17 @@ macro_rules! export {
     ($policy:ty : $($kind:ident),+ $(,)?) => {
         const _: () = {
             $($crate::__private::kinds::$kind::<$policy>();)+
-            $crate::__private::check_declarations::<$policy>(env!("CARGO_PKG_DESCRIPTION"));
+            $crate::__private::check_counters::<$policy>();
         };
         #[cfg(target_family = "wasm")]
         const _: () = {
+            const {
+                assert!(
+                    !env!("CARGO_PKG_DESCRIPTION").is_empty(),
+                    "the policy needs a summary: set `description` in its Cargo.toml",
+                );
+            }
+
             static POLICY: ::std::sync::OnceLock<$policy> = ::std::sync::OnceLock::new();
 
             struct Component;
@@ -113,8 +120,7 @@ pub mod kinds {
 }
 
 /// What the contract bounds and a build can already see.
-pub const fn check_declarations<P: Policy>(summary: &str) {
-    assert!(!summary.is_empty(), "the policy needs a summary: set `description` in its Cargo.toml");
+pub const fn check_counters<P: Policy>() {
     assert!(P::COUNTERS.len() <= 8, "a policy declares at most eight counters");
     let mut index = 0;
     while index < P::COUNTERS.len() {

@@ -2,7 +2,7 @@
 //!
 //! A policy is a type with a configuration ([`Policy`]) and a function that says something about a dispatch:
 //! one trait for each kind, [`KillSwitch`], [`RetryCeiling`], [`Routing`] and [`Budget`]. [`export!`] makes a
-//! WebAssembly component of it. Natively it is plain Rust, and [`test`] has what a unit test needs: facts in
+//! WebAssembly component of it. Natively it is plain Rust, and [`test`](mod@test) has what a unit test needs: facts in
 //! one line, verdicts that can be read, case folders. This crate does no I/O and knows nothing of the host
 //! but the contract in `wit/`.
 //!
@@ -103,5 +103,5 @@ pub use words::{Health, Hosting, Priority, ScopeKind, SwitchMode, Tier};
 /// What [`export!`] needs.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::export::{About, Component, check_declarations, configured, kinds};
+    pub use crate::export::{About, Component, check_counters, configured, kinds};
 }

@@ -65,6 +65,31 @@ pub struct Model {
 }
 
 /// A request header or metadata field that a policy reads: stands in [`Policy::TAGS`](crate::Policy::TAGS).
+///
+/// ```
+/// use tollgate_sdk::{ConfigError, Policy, Setup, Symbol, Tag, TagName};
+///
+/// const TEAM: TagName = TagName("x-team");
+///
+/// struct Mine {
+///     team: Tag,
+///     payments: Symbol,
+/// }
+///
+/// impl Policy for Mine {
+///     type Config = tollgate_sdk::NoConfig;
+///     const TAGS: &'static [TagName] = &[TEAM];
+///
+///     fn configure(_: Self::Config, setup: &mut Setup) -> Result<Self, ConfigError> {
+///         Ok(Self { team: setup.tag(TEAM), payments: setup.name("payments") })
+///     }
+/// }
+///
+/// # use tollgate_sdk::test;
+/// let policy = test::shipped::<Mine>();
+/// let _host = test::host().tag("x-team", "payments").install();
+/// assert_eq!(policy.team.read(), Some(policy.payments));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TagName(
     /// As the header or field is called.
@@ -121,6 +146,54 @@ pub enum CounterScope {
 
 /// A counter for the host to keep: stands in [`Policy::COUNTERS`](crate::Policy::COUNTERS). Policies have no
 /// state of their own, so that a reload loses none of it.
+///
+/// ```
+/// use tollgate_sdk::{ConfigError, Counter, CounterEvent, CounterRule, CounterScope, Policy, Setup, Span};
+///
+/// const FAILURES: CounterRule = CounterRule {
+///     name: "recent-failures",
+///     event: CounterEvent::Failure,
+///     by: CounterScope::Team,
+///     window: Span::hours(1),
+/// };
+///
+/// struct Mine {
+///     failures: Counter,
+/// }
+///
+/// impl Policy for Mine {
+///     type Config = tollgate_sdk::NoConfig;
+///     const COUNTERS: &'static [CounterRule] = &[FAILURES];
+///
+///     fn configure(_: Self::Config, setup: &mut Setup) -> Result<Self, ConfigError> {
+///         Ok(Self { failures: setup.counter(FAILURES) })
+///     }
+/// }
+///
+/// # use tollgate_sdk::test;
+/// let policy = test::shipped::<Mine>();
+/// let _host = test::host().counter("recent-failures", 3).install();
+/// assert_eq!(policy.failures.read(), Some(3));
+/// ```
+///
+/// A ninth does not compile:
+///
+/// ```compile_fail,E0080
+/// # use tollgate_sdk::{budget, Budget, ConfigError, CounterEvent, CounterRule, CounterScope, Policy, Setup, Span};
+/// # const FAILURES: CounterRule = CounterRule {
+/// #     name: "recent-failures", event: CounterEvent::Failure, by: CounterScope::Team, window: Span::hours(1),
+/// # };
+/// # struct Mine;
+/// # impl Policy for Mine {
+/// #     type Config = tollgate_sdk::NoConfig;
+/// const COUNTERS: &'static [CounterRule] = &[FAILURES; 9];
+/// #     fn configure(_: Self::Config, _: &mut Setup) -> Result<Self, ConfigError> { Ok(Self) }
+/// # }
+/// # impl Budget for Mine {
+/// #     fn evaluate(&self, _: &budget::Facts) -> budget::Verdict { budget::Verdict::Proceed }
+/// # }
+/// # tollgate_sdk::export!(Mine: budget);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CounterRule {
     /// Unique within the plugin.

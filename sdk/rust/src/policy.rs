@@ -32,29 +32,50 @@ pub trait Policy: Sized + Send + Sync + 'static {
     fn configure(config: Self::Config, setup: &mut Setup) -> Result<Self, ConfigError>;
 }
 
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident in $module:ident, $message:literal;)+) => {$(
-        $(#[$doc])*
-        #[diagnostic::on_unimplemented(
-            message = $message,
-            label = "does not say what it decides",
-            note = "write the `impl` for it, or leave this kind out of `export!`"
-        )]
-        pub trait $kind: Policy {
-            /// What it says about one dispatch. Called for every one: what can be done once belongs into
-            /// [`Policy::configure`].
-            fn evaluate(&self, facts: &$module::Facts) -> $module::Verdict;
-        }
-    )+};
+/// A policy that stops what must not go on. Also asked while a stream runs and when its cost is known.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is exported as `kill_switch` and does not implement `tollgate_sdk::KillSwitch`",
+    label = "does not say what it decides",
+    note = "write the `impl`, or leave `kill_switch` out of `export!`"
+)]
+pub trait KillSwitch: Policy {
+    /// What it says about one dispatch. Called for every one: what can be done once belongs into
+    /// [`Policy::configure`].
+    fn evaluate(&self, facts: &kill_switch::Facts) -> kill_switch::Verdict;
 }
 
-kinds! {
-    /// A policy that stops what must not go on. Also asked while a stream runs and when its cost is known.
-    KillSwitch in kill_switch, "`{Self}` is exported as `kill_switch` and does not implement `tollgate_sdk::KillSwitch`";
-    /// A policy that keeps tasks out of endless loops: a stronger model, a pause or a human after so many failures.
-    RetryCeiling in retry_ceiling, "`{Self}` is exported as `retry_ceiling` and does not implement `tollgate_sdk::RetryCeiling`";
-    /// A policy that chooses which model takes a dispatch.
-    Routing in routing, "`{Self}` is exported as `routing` and does not implement `tollgate_sdk::Routing`";
-    /// A policy that says what a dispatch may cost, given what was spent.
-    Budget in budget, "`{Self}` is exported as `budget` and does not implement `tollgate_sdk::Budget`";
+/// A policy that keeps tasks out of endless loops: a stronger model, a pause or a human after so many failures.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is exported as `retry_ceiling` and does not implement `tollgate_sdk::RetryCeiling`",
+    label = "does not say what it decides",
+    note = "write the `impl`, or leave `retry_ceiling` out of `export!`"
+)]
+pub trait RetryCeiling: Policy {
+    /// What it says about one dispatch. Called for every one: what can be done once belongs into
+    /// [`Policy::configure`].
+    fn evaluate(&self, facts: &retry_ceiling::Facts) -> retry_ceiling::Verdict;
+}
+
+/// A policy that chooses which model takes a dispatch.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is exported as `routing` and does not implement `tollgate_sdk::Routing`",
+    label = "does not say what it decides",
+    note = "write the `impl`, or leave `routing` out of `export!`"
+)]
+pub trait Routing: Policy {
+    /// What it says about one dispatch. Called for every one: what can be done once belongs into
+    /// [`Policy::configure`].
+    fn evaluate(&self, facts: &routing::Facts) -> routing::Verdict;
+}
+
+/// A policy that says what a dispatch may cost, given what was spent.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is exported as `budget` and does not implement `tollgate_sdk::Budget`",
+    label = "does not say what it decides",
+    note = "write the `impl`, or leave `budget` out of `export!`"
+)]
+pub trait Budget: Policy {
+    /// What it says about one dispatch. Called for every one: what can be done once belongs into
+    /// [`Policy::configure`].
+    fn evaluate(&self, facts: &budget::Facts) -> budget::Verdict;
 }

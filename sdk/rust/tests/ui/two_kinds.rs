@@ -1,0 +1,27 @@
+use tollgate_sdk::{Budget, ConfigError, KillSwitch, NoConfig, Policy, Setup, budget, kill_switch};
+
+struct Mine;
+
+impl Policy for Mine {
+    type Config = NoConfig;
+
+    fn configure(_: NoConfig, _: &mut Setup) -> Result<Self, ConfigError> {
+        Ok(Self)
+    }
+}
+
+impl KillSwitch for Mine {
+    fn evaluate(&self, _: &kill_switch::Facts) -> kill_switch::Verdict {
+        kill_switch::Verdict::Proceed
+    }
+}
+
+impl Budget for Mine {
+    fn evaluate(&self, _: &budget::Facts) -> budget::Verdict {
+        budget::Verdict::Proceed
+    }
+}
+
+tollgate_sdk::export!(Mine: kill_switch, budget);
+
+fn main() {}
