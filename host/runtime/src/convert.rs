@@ -5,7 +5,7 @@ use tollgate_core::{
     RetryCeilingVerdict, RoutingVerdict, Ruling, ScopeKind, SwitchMode, Symbol, Tier, Trip, TripSelector, Unit,
 };
 
-use crate::bindings::{budget, kill_switch, plugin, retry_ceiling, routing, types};
+use crate::bindings::{budget, kill_switch, plugin, retry_ceiling, routing, types, words};
 
 /// Maps the cases of one enumeration to those of another of the same names.
 macro_rules! same_cases {
@@ -153,7 +153,7 @@ pub(crate) fn budget_facts(ruling: &Ruling<'_>, mut scopes: Vec<types::ScopeStat
 }
 
 const fn candidate(candidate: &Candidate) -> types::Candidate {
-    types::Candidate {
+    types::Candidate(words::Candidate {
         model: candidate.model.as_u32(),
         backend: candidate.backend.as_u32(),
         tier: tier_to_guest(candidate.tier),
@@ -162,11 +162,11 @@ const fn candidate(candidate: &Candidate) -> types::Candidate {
         warm: candidate.warm,
         free_slots: candidate.free_slots,
         estimated_cost: candidate.estimated_cost.as_u64(),
-    }
+    })
 }
 
 fn scope_state(account: &Account) -> types::ScopeState {
-    types::ScopeState {
+    types::ScopeState(words::ScopeState {
         kind: scope_kind_to_guest(account.kind),
         owner: account.owner.as_u32(),
         spent: account.spent.as_u64(),
@@ -175,7 +175,7 @@ fn scope_state(account: &Account) -> types::ScopeState {
         hard: account.hard.as_u64(),
         window_end: account.window_end_ms,
         utilisation_permille: account.utilisation_permille(),
-    }
+    })
 }
 
 const fn reason(reason: types::Reason) -> Reason {

@@ -24,6 +24,7 @@ mod loader;
 mod policy;
 mod pool;
 mod probe;
+mod rows;
 mod schema;
 mod state;
 
