@@ -17,6 +17,8 @@ use super::median;
 
 /// Core calls in one batch: some 5 µs, far more than the clock's grain and far less than a turn on the processor.
 const BATCH: usize = 256;
+/// Decisions between one batch and the next, so that both see the same moods of the machine.
+const SOME: usize = 64;
 /// Rounds before the first that counts.
 const WARM_UP: usize = 8;
 
@@ -48,7 +50,7 @@ struct Samples {
     kinds: Vec<(Vec<u32>, Vec<u64>)>,
 }
 
-/// Rounds of every dispatch once and as long of core calls, in turns, until the time is over.
+/// Rounds of every dispatch once, with batches of core calls between them, until the time is over.
 pub(super) fn measure(
     host: &Host,
     measured: &mut MeasuredDecision,
@@ -58,13 +60,15 @@ pub(super) fn measure(
     let clock = Clock::new();
     let mut core = bare.core_call()?;
     let mut dispatches = measured.copy();
+    // Gathered before, so that a call's time has none of the dispatches' memory in it.
+    let arguments: Vec<Scalars> = dispatches.iter().map(scalars).collect();
     for _ in 0..WARM_UP {
-        round(&clock, host, measured, &mut dispatches, &mut core, &mut Samples::new())?;
+        round(&clock, host, measured, &mut dispatches, &arguments, &mut core, &mut Samples::new())?;
     }
     let mut samples = Samples::new();
     let started = clock.now();
     while started.elapsed() < time {
-        round(&clock, host, measured, &mut dispatches, &mut core, &mut samples)?;
+        round(&clock, host, measured, &mut dispatches, &arguments, &mut core, &mut samples)?;
     }
     Ok(samples.figures())
 }
@@ -74,27 +78,33 @@ fn round(
     host: &Host,
     measured: &MeasuredDecision,
     dispatches: &mut [Dispatch],
+    arguments: &[Scalars],
     core: &mut CoreCall,
     samples: &mut Samples,
 ) -> anyhow::Result<()> {
-    for dispatch in &mut *dispatches {
-        let before = clock.raw();
-        measured.inform(dispatch);
-        let started = clock.raw();
-        let decision = host.decide(black_box(dispatch));
-        let ended = clock.raw();
-        samples.take(nanoseconds(clock, before, started), nanoseconds(clock, started, ended), &decision);
-    }
-    // Gathered before, so that a call's time has none of the dispatches' memory in it.
-    let arguments: Vec<Scalars> = dispatches.iter().map(scalars).collect();
-    for batch in arguments.chunks_exact(BATCH) {
-        let started = clock.raw();
-        for scalars in batch {
-            black_box(core.call(black_box(*scalars))?);
+    for (some, batch) in dispatches.chunks_mut(SOME).zip(arguments.chunks_exact(BATCH).cycle()) {
+        for dispatch in some {
+            let before = clock.raw();
+            measured.inform(dispatch);
+            let started = clock.raw();
+            let decision = host.decide(black_box(dispatch));
+            let ended = clock.raw();
+            samples.take(nanoseconds(clock, before, started), nanoseconds(clock, started, ended), &decision);
         }
+        // Decisions left nothing of the core call in the caches.
+        core_calls(core, &batch[..BATCH / 4])?;
+        let started = clock.raw();
+        core_calls(core, batch)?;
         let ended = clock.raw();
         samples.core_calls.push(f64::from(nanoseconds(clock, started, ended)) / BATCH as f64);
         samples.timer.push(nanoseconds(clock, ended, clock.raw()));
+    }
+    Ok(())
+}
+
+fn core_calls(core: &mut CoreCall, arguments: &[Scalars]) -> anyhow::Result<()> {
+    for scalars in arguments {
+        black_box(core.call(black_box(*scalars))?);
     }
     Ok(())
 }
