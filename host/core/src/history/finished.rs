@@ -89,6 +89,9 @@ mod tests {
         }
         // 101 … 1,100 remain; the 950th of them is 1,050.
         assert_eq!(runs.p95(coding), (Nanodollars::new(1_050), 1_000));
-        assert_eq!(runs.p95(Symbol::UNKNOWN), (Nanodollars::ZERO, 0));
+        let nameless = Reference::of("nameless");
+        runs.spend(nameless, Symbol::UNKNOWN, 1, Nanodollars::new(1));
+        runs.finish(nameless);
+        assert_eq!(runs.p95(Symbol::UNKNOWN), (Nanodollars::ZERO, 0), "what has no type has no percentile");
     }
 }
