@@ -58,6 +58,10 @@ impl FinishedRuns {
         let Some((task_type, cost)) = self.running.remove(&run) else {
             return;
         };
+        // What no configuration names is no type: its runs have nothing in common.
+        if task_type == Symbol::UNKNOWN {
+            return;
+        }
         if self.by_task_type.len() < TASK_TYPES || self.by_task_type.contains_key(&task_type) {
             self.by_task_type.entry(task_type).or_default().add(cost);
         }
