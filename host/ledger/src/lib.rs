@@ -14,4 +14,5 @@
     )
 )]
 
+pub mod book;
 pub mod prices;
