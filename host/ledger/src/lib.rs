@@ -1,6 +1,10 @@
 //! What calls cost, what may be spent, and what was spent.
 //!
-//! Entry points: [`prices::PriceTable`] tells what a call costs.
+//! | to know | open |
+//! |---|---|
+//! | what a call costs | [`prices::PriceTable`] |
+//! | whether a dispatch still fits | [`book::Book`], the pure state machine |
+//! | how that survives a crash | [`Ledger`], the book on a [`store`] |
 #![warn(missing_docs)]
 #![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
 #![cfg_attr(
@@ -15,4 +19,9 @@
 )]
 
 pub mod book;
+pub mod calls;
+mod ledger;
 pub mod prices;
+pub mod store;
+
+pub use ledger::{DATABASE, Durability, Ledger, LedgerError, OpenError, Options, Ticket};

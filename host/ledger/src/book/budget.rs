@@ -191,6 +191,13 @@ pub struct PathAccount {
     pub(super) rule: usize,
 }
 
+impl PathAccount {
+    /// An account as storage knows it; it can be settled, not reserved from.
+    pub(crate) fn restored(id: AccountId, budget: &str, label: &str) -> Self {
+        Self { id, budget: budget.into(), label: label.into(), rule: usize::MAX }
+    }
+}
+
 impl Path {
     /// The accounts, in the order of the budgets.
     #[must_use]
@@ -208,9 +215,9 @@ impl Path {
         self.0.version
     }
 
-    /// A path as storage knows it.
-    pub(crate) fn restored(version: u64, accounts: Vec<PathAccount>) -> Self {
-        Self(Arc::new(PathInner { version, accounts, beneficiaries: Vec::new() }))
+    /// A path as storage knows it: of no version, so nothing new is reserved on it.
+    pub(crate) fn restored(accounts: Vec<PathAccount>) -> Self {
+        Self(Arc::new(PathInner { version: u64::MAX, accounts, beneficiaries: Vec::new() }))
     }
 
     pub(super) fn same(&self, other: &Self) -> bool {

@@ -94,7 +94,7 @@ pub struct Effects {
     /// Lines to be stored, in order.
     pub entries: Vec<Entry>,
     /// Windows that were opened.
-    pub opened: Vec<(AccountId, Arc<str>, Balance)>,
+    pub opened: Vec<Opened>,
     /// Windows whose crossed thresholds changed: account, start, bits.
     pub crossed: Vec<(AccountId, u64, u16)>,
     /// What people are told.
@@ -115,6 +115,19 @@ impl Effects {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.opened.is_empty() && self.crossed.is_empty() && self.events.is_empty()
     }
+}
+
+/// A window that was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// In which account.
+    pub account: AccountId,
+    /// Of which budget.
+    pub budget: Arc<str>,
+    /// Budget and names.
+    pub label: Arc<str>,
+    /// As it begins.
+    pub balance: Balance,
 }
 
 /// Something people are told.

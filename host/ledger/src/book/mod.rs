@@ -53,7 +53,7 @@ pub use budget::{
     AccountId, Budget, BudgetError, Budgets, Dimension, MAX_ACCOUNTS, MAX_AMOUNT, MAX_THRESHOLDS, Path, PathAccount, Pattern,
     default_hard,
 };
-pub use entry::{Effects, Entry, EntryKind, Event, ReservationId, Windows};
+pub use entry::{Effects, Entry, EntryKind, Event, Opened, ReservationId, Windows};
 pub use errors::{AdmitError, LimitError, Refusal, ReserveError, ResolveError};
 use hashing::{ById, ByReservation};
 use raise::Raises;
@@ -220,7 +220,10 @@ impl Book {
         }
         let rule = self.budgets.index(&account.budget).unwrap_or(usize::MAX);
         let mut admitted = Account::new(Arc::clone(&account.label), rule);
-        if let Some(state) = state {
+        if let Some(mut state) = state {
+            let rolling = self.budgets.rules.get(rule).is_some_and(|budget| budget.window.rolling_ms().is_some());
+            let current = state.windows.last().map(|window| window.bounds);
+            state.windows.retain(|window| rolling || window.reserved > Nanodollars::ZERO || Some(window.bounds) == current);
             admitted.state = state;
         }
         self.place(account.id, admitted);
@@ -254,6 +257,13 @@ impl Book {
         self.reservations.contains_key(&id) || self.resolved.get(id).is_some()
     }
 
+    /// What a reservation, open or ended, is charged to.
+    #[must_use]
+    pub fn path_of(&self, id: ReservationId) -> Option<Path> {
+        let open = self.reservations.get(&id).map(|reservation| &reservation.path);
+        open.or_else(|| self.resolved.get(id).map(|resolved| &resolved.path)).cloned()
+    }
+
     /// Lets idle accounts go, the longest unused first, until at most `keep` are left; those that `may_go` keeps stay.
     pub fn evict(&mut self, keep: usize, may_go: impl Fn(AccountId) -> bool) -> usize {
         let excess = self.resident().saturating_sub(keep);
@@ -265,7 +275,7 @@ impl Book {
             .iter()
             .filter_map(|(id, slot)| {
                 let account = self.account(*slot)?;
-                (account.open == 0 && may_go(*id)).then_some((account.touched, *id, *slot))
+                (account.open == 0 && account.state.grant.is_none() && may_go(*id)).then_some((account.touched, *id, *slot))
             })
             .collect();
         if idle.len() > excess {

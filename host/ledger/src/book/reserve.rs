@@ -6,7 +6,7 @@ use tollgate_core::Nanodollars;
 
 use super::account::{Account, Change, Standing};
 use super::budget::{MAX_AMOUNT, Path, PathAccount};
-use super::entry::{Effects, Entry, EntryKind, ReservationId, Windows};
+use super::entry::{Effects, Entry, EntryKind, Opened, ReservationId, Windows};
 use super::errors::{Refusal, ReserveError};
 use super::{Book, Reservation, Residency, Slots};
 
@@ -140,7 +140,8 @@ impl Book {
         let (Some(budget), Some(known)) = (budget, known) else { return 0 };
         known.touched = uses;
         if let Some(opened) = known.roll(budget, now_ms) {
-            effects.opened.push((account.id, Arc::clone(&account.label), opened));
+            let (budget, label) = (Arc::clone(&account.budget), Arc::clone(&account.label));
+            effects.opened.push(Opened { account: account.id, budget, label, balance: opened });
         }
         known.current().map_or(0, |window| window.bounds.start_ms)
     }

@@ -1,0 +1,496 @@
+//! The ledger of a process: the book in memory, its journal and its database on the disk, in one value that threads share.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use smallvec::SmallVec;
+use tollgate_core::Nanodollars;
+
+use crate::book::{
+    Book, BudgetError, Budgets, Effects, Event, Held, LimitError, Path, PathAccount, Raise, RaiseError, Request, ReserveError, Residency,
+    ReservationId, ResolveError, Resolved, Settlement, Standing, Swept, Windows,
+};
+use crate::calls::Call;
+use crate::store::{
+    Approval, Archive, Audit, Batch, Journal, JournalFiles, Sqlite, Store, StoreError, StoredCharge, Writer, WriterError,
+};
+
+/// What an acknowledgement of a reservation promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives the process; a power loss takes at most the last 50 ms of reservations.
+    #[default]
+    Process,
+    /// It survives a power loss.
+    Strict,
+}
+
+/// How a ledger is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What a reservation's acknowledgement promises; a post's always promises the disk.
+    pub durability: Durability,
+    /// How many accounts stay in memory; idle ones beyond it leave, and come back when they are used.
+    pub resident_accounts: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { durability: Durability::Process, resident_accounts: 100_000 }
+    }
+}
+
+/// Why a ledger was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("the ledger in `{folder}` is in use by another process")]
+    InUse {
+        /// Where.
+        folder: PathBuf,
+    },
+    /// The folder or its lock.
+    #[error("the ledger's folder `{folder}`: {source}")]
+    Folder {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database or the journal.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The writing thread.
+    #[error("the ledger's writer cannot be started: {0}")]
+    Writer(std::io::Error),
+    /// A budget does not fit what storage says about it.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+}
+
+/// Why the ledger did not do what it was asked: the book said no, or storage failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError<E> {
+    /// The book's answer.
+    #[error(transparent)]
+    Book(E),
+    /// Storage failed: nothing more is promised, so nothing more is done.
+    #[error(transparent)]
+    Writer(#[from] WriterError),
+    /// Storage could not be read or the journal not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A batch on its way to the disk.
+#[must_use = "a post counts once it is on the disk"]
+#[derive(Debug)]
+pub struct Ticket<'ledger> {
+    writer: &'ledger Writer,
+    sequence: u64,
+}
+
+impl Ticket<'_> {
+    /// Waits until it is there.
+    ///
+    /// # Errors
+    /// When storage failed.
+    pub fn wait(self) -> Result<(), WriterError> {
+        self.writer.wait(self.sequence)
+    }
+}
+
+/// The ledger. Operations are those of the [`Book`]; see there for what they mean.
+pub struct Ledger {
+    durability: Durability,
+    inner: Mutex<Inner>,
+    writer: Writer,
+    /// Held for as long as the ledger is open, so that no other process opens it.
+    _lock: Option<File>,
+}
+
+struct Inner {
+    book: Book,
+    effects: Effects,
+    events: Vec<Event>,
+    sequence: u64,
+    journal: Box<dyn Journal>,
+    archive: Box<dyn Archive>,
+    resident_accounts: usize,
+    /// What the next batch says about the call it settles.
+    call: Option<Call>,
+    /// The last batch that changed each account; entries that the store has are dropped from time to time.
+    dirty: std::collections::HashMap<crate::book::AccountId, u64>,
+}
+
+/// Events that nobody has taken; the oldest beyond it are dropped.
+const EVENTS: usize = 10_000;
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("durability", &self.durability).finish_non_exhaustive()
+    }
+}
+
+/// The name of the database in a ledger's folder.
+pub const DATABASE: &str = "ledger.db";
+
+impl Ledger {
+    /// Opens the ledger in a folder, or makes one: what the journal has and the database does not is committed, open
+    /// reservations and their accounts are taken in. `now_ms` decides which approvals are still in force.
+    ///
+    /// # Errors
+    /// When it is in use, cannot be read, or was written by a later version.
+    pub fn open(folder: &FilePath, budgets: Budgets, options: Options, now_ms: u64) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Folder { folder: folder.to_owned(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(OpenError::InUse { folder: folder.to_owned() }),
+            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let store = Sqlite::open(&folder.join(DATABASE))?;
+        let archive = Sqlite::open(&folder.join(DATABASE))?;
+        let journal = JournalFiles::open(folder)?;
+        let ledger = Self::on(store, Box::new(archive), Box::new(journal), budgets, options, now_ms)?;
+        Ok(Self { _lock: Some(lock), ..ledger })
+    }
+
+    /// A ledger on any storage; `archive` reads what `store` writes.
+    ///
+    /// # Errors
+    /// When storage cannot be read or brought up to date.
+    pub fn on(
+        mut store: impl Store + 'static,
+        mut archive: Box<dyn Archive>,
+        mut journal: Box<dyn Journal>,
+        budgets: Budgets,
+        options: Options,
+        now_ms: u64,
+    ) -> Result<Self, OpenError> {
+        let applied = store.applied()?;
+        let late = journal.read_after(applied)?;
+        for group in late.chunks(1024) {
+            store.commit(group)?;
+        }
+        journal.clear()?;
+        let sequence = late.last().map_or(applied, |batch| batch.sequence);
+        let mut book = Book::new(budgets, Residency::Partial);
+        restore(&mut book, archive.as_mut(), now_ms)?;
+        let writer = Writer::start(store, sequence).map_err(OpenError::Writer)?;
+        let inner = Inner {
+            book,
+            effects: Effects::default(),
+            events: Vec::new(),
+            sequence,
+            journal,
+            archive,
+            resident_accounts: options.resident_accounts.max(1),
+            call: None,
+            dirty: std::collections::HashMap::new(),
+        };
+        Ok(Self { durability: options.durability, inner: Mutex::new(inner), writer, _lock: None })
+    }
+
+    /// The accounts of a dispatch with these names.
+    ///
+    /// # Errors
+    /// When too many budgets cover it.
+    pub fn path(&self, names: &[(crate::book::Dimension, &str)]) -> Result<Path, BudgetError> {
+        self.lock().book.budgets().path(names)
+    }
+
+    /// [`Book::reserve`]. The id must be new: one that has left memory (after 65,536 others ended) is not recognised.
+    ///
+    /// # Errors
+    /// The book's, or storage's.
+    pub fn reserve(&self, request: &Request<'_>, now_ms: u64) -> Result<(), LedgerError<ReserveError>> {
+        let mut inner = self.lock();
+        inner.fetch(request.path)?;
+        let reserved = inner.with(|book, effects| book.reserve(request, now_ms, effects));
+        let ticket = self.note(&mut inner, None)?;
+        inner.make_room(&self.writer);
+        drop(inner);
+        reserved.map_err(LedgerError::Book)?;
+        self.strictly(ticket)
+    }
+
+    /// [`Book::extend`].
+    ///
+    /// # Errors
+    /// The book's, or storage's.
+    pub fn extend(&self, id: ReservationId, total: Nanodollars, now_ms: u64) -> Result<(), LedgerError<ReserveError>> {
+        let mut inner = self.lock();
+        let extended = inner.with(|book, effects| book.extend(id, total, now_ms, effects));
+        let ticket = self.note(&mut inner, None)?;
+        drop(inner);
+        extended.map_err(LedgerError::Book)?;
+        self.strictly(ticket)
+    }
+
+    /// [`Book::sent`]: to be called before the first byte goes out.
+    ///
+    /// # Errors
+    /// The book's, or storage's; then the dispatch must not be sent.
+    pub fn sent(&self, id: ReservationId, resolve_by_ms: u64, now_ms: u64) -> Result<(), LedgerError<ResolveError>> {
+        let mut inner = self.lock();
+        let sent = inner.with(|book, effects| book.sent(id, resolve_by_ms, now_ms, effects));
+        let ticket = self.note(&mut inner, None)?;
+        drop(inner);
+        sent.map_err(LedgerError::Book)?;
+        self.strictly(ticket)
+    }
+
+    /// [`Book::post`]; the ticket says when it is on the disk. `call` is what reports will know about it.
+    ///
+    /// # Errors
+    /// The book's, or storage's.
+    pub fn post(
+        &self,
+        id: ReservationId,
+        settlement: Settlement,
+        call: Option<Call>,
+        now_ms: u64,
+    ) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
+        self.resolve(id, call, |book, effects| book.post(id, settlement, now_ms, effects))
+    }
+
+    /// [`Book::void`].
+    ///
+    /// # Errors
+    /// The book's, or storage's.
+    pub fn void(&self, id: ReservationId, now_ms: u64) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
+        self.resolve(id, None, |book, effects| book.void(id, now_ms, effects))
+    }
+
+    /// [`Book::correct`].
+    ///
+    /// # Errors
+    /// The book's, or storage's.
+    pub fn correct(&self, id: ReservationId, cost: Nanodollars, now_ms: u64) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
+        self.resolve(id, None, |book, effects| book.correct(id, cost, now_ms, effects))
+    }
+
+    /// [`Book::sweep`]: to be called about once a second.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub fn sweep(&self, now_ms: u64) -> Result<Swept, LedgerError<ResolveError>> {
+        let mut inner = self.lock();
+        let swept = inner.with(|book, effects| book.sweep(now_ms, effects));
+        let _ticket = self.note(&mut inner, None)?;
+        Ok(swept)
+    }
+
+    /// [`Book::approve`], written down with its author and reason.
+    ///
+    /// # Errors
+    /// The book's, or storage's.
+    pub fn approve(&self, raise: Raise, now_ms: u64) -> Result<Ticket<'_>, LedgerError<RaiseError>> {
+        let approval = Approval {
+            id: raise.id.to_be_bytes(),
+            beneficiary: raise.beneficiary.to_string(),
+            budget: raise.budget.as_deref().map(str::to_owned),
+            amount: raise.amount.as_u64(),
+            until_ms: raise.until_ms,
+            author: raise.author.to_string(),
+            reason: raise.reason.to_string(),
+        };
+        let mut inner = self.lock();
+        let news = inner.book.approve(raise, now_ms).map_err(LedgerError::Book)?;
+        self.note(&mut inner, news.then_some(Audit::Approval { at_ms: now_ms, approval }))
+    }
+
+    /// [`Book::set_limit`], written down; it holds until the next change, also over a restart.
+    ///
+    /// # Errors
+    /// The book's, or storage's.
+    pub fn set_limit(
+        &self,
+        budget: &str,
+        (limit, hard): (Nanodollars, Nanodollars),
+        (author, reason): (&str, &str),
+        now_ms: u64,
+    ) -> Result<Ticket<'_>, LedgerError<LimitError>> {
+        let mut inner = self.lock();
+        let before = inner.book.set_limit(budget, limit, hard).map_err(LedgerError::Book)?;
+        let audit = Audit::Limit {
+            at_ms: now_ms,
+            budget: budget.to_owned(),
+            before: (before.0.as_u64(), before.1.as_u64()),
+            after: (limit.as_u64(), hard.as_u64()),
+            author: author.to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.note(&mut inner, Some(audit))
+    }
+
+    /// How the accounts of a path stand; ones that left memory are fetched.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub fn standings(&self, path: &Path, now_ms: u64) -> Result<SmallVec<[Standing; 4]>, StoreError> {
+        let mut inner = self.lock();
+        inner.fetch(path)?;
+        Ok(inner.book.standings(path, now_ms))
+    }
+
+    /// Takes the events that have gathered.
+    #[must_use]
+    pub fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut self.lock().events)
+    }
+
+    /// How many accounts are in memory.
+    #[must_use]
+    pub fn resident_accounts(&self) -> usize {
+        self.lock().book.resident()
+    }
+
+    /// How many reservations are open.
+    #[must_use]
+    pub fn open_reservations(&self) -> usize {
+        self.lock().book.open_reservations()
+    }
+
+    /// Waits until everything so far is on the disk.
+    ///
+    /// # Errors
+    /// When storage failed.
+    pub fn flush(&self) -> Result<(), WriterError> {
+        let sequence = self.lock().sequence;
+        self.writer.wait(sequence)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic while the lock was held may have left the book and the journal apart: going on would lose money.
+        self.inner.lock().unwrap_or_else(|_: PoisonError<_>| std::process::abort())
+    }
+
+    fn resolve(
+        &self,
+        id: ReservationId,
+        call: Option<Call>,
+        operation: impl Fn(&mut Book, &mut Effects) -> Result<(), ResolveError>,
+    ) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
+        let mut inner = self.lock();
+        inner.recall(id)?;
+        let resolved = inner.with(operation);
+        let changed = !inner.effects.entries.is_empty();
+        inner.call = call.filter(|_| changed);
+        let ticket = self.note(&mut inner, None)?;
+        resolved.map_err(LedgerError::Book)?;
+        Ok(ticket)
+    }
+
+    /// Takes down what the last operation did: first in the journal, then for the writer.
+    fn note<E>(&self, inner: &mut Inner, audit: Option<Audit>) -> Result<Ticket<'_>, LedgerError<E>> {
+        let call = inner.call.take();
+        let quiet = inner.effects.is_empty() && call.is_none() && audit.is_none();
+        if !quiet {
+            inner.sequence = inner.sequence.saturating_add(1);
+            let mut batch = Batch::of(inner.sequence, &inner.effects, call);
+            batch.audit = audit;
+            inner.mark_dirty();
+            let events = std::mem::take(&mut inner.effects.events);
+            inner.events.extend(events);
+            let surplus = inner.events.len().saturating_sub(EVENTS);
+            inner.events.drain(..surplus);
+            inner.effects.clear();
+            inner.journal.append(&batch, self.writer.committed())?;
+            self.writer.push(batch)?;
+        }
+        Ok(Ticket { writer: &self.writer, sequence: inner.sequence })
+    }
+
+    fn strictly<E>(&self, ticket: Ticket<'_>) -> Result<(), LedgerError<E>> {
+        if self.durability == Durability::Strict {
+            ticket.wait()?;
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn with<T>(&mut self, operation: impl FnOnce(&mut Book, &mut Effects) -> T) -> T {
+        operation(&mut self.book, &mut self.effects)
+    }
+
+    /// Takes in the accounts of a path that lie in storage. One that was evicted is there as it was: only accounts whose
+    /// last change is committed are evicted.
+    fn fetch(&mut self, path: &Path) -> Result<(), StoreError> {
+        let missing: SmallVec<[PathAccount; 4]> = self.book.missing(path).cloned().collect();
+        for account in missing {
+            let state = self.archive.account(account.id)?;
+            // It was missing a moment ago, under the same lock.
+            let _ = self.book.admit(&account, state);
+        }
+        Ok(())
+    }
+
+    /// Takes in what storage knows about a reservation that the book has forgotten, and its accounts.
+    fn recall(&mut self, id: ReservationId) -> Result<(), StoreError> {
+        if !self.book.knows(id)
+            && let Some(stored) = self.archive.resolved(id)?
+        {
+            let (path, windows) = charged(&stored.charges);
+            self.book.admit_resolved(id, Resolved { resolution: stored.resolution, path, windows });
+        }
+        if let Some(path) = self.book.path_of(id) {
+            self.fetch(&path)?;
+        }
+        Ok(())
+    }
+
+    fn mark_dirty(&mut self) {
+        for entry in &self.effects.entries {
+            for account in entry.path.accounts() {
+                self.dirty.insert(account.id, self.sequence);
+            }
+        }
+        for opened in &self.effects.opened {
+            self.dirty.insert(opened.account, self.sequence);
+        }
+    }
+
+    /// Lets idle accounts go once there are a tenth more than should stay.
+    fn make_room(&mut self, writer: &Writer) {
+        let keep = self.resident_accounts;
+        if self.book.resident() <= keep.saturating_add(keep / 10) {
+            return;
+        }
+        let committed = writer.committed();
+        self.dirty.retain(|_, sequence| *sequence > committed);
+        let dirty = &self.dirty;
+        self.book.evict(keep, |id| !dirty.contains_key(&id));
+    }
+}
+
+/// Brings a fresh book to where storage is.
+fn restore(book: &mut Book, archive: &mut dyn Archive, now_ms: u64) -> Result<(), OpenError> {
+    for (budget, limit, hard) in archive.limits()? {
+        // A budget that the configuration no longer has, or has otherwise, is as configured.
+        let _ = book.set_limit(&budget, Nanodollars::new(limit), Nanodollars::new(hard));
+    }
+    for raise in archive.raises(now_ms)? {
+        let _ = book.approve(raise, now_ms);
+    }
+    for open in archive.open_reservations()? {
+        let (path, windows) = charged(&open.charges);
+        let missing: Vec<PathAccount> = book.missing(&path).cloned().collect();
+        for account in missing {
+            let state = archive.account(account.id)?;
+            let _ = book.admit(&account, state);
+        }
+        let held = Held { amount: Nanodollars::new(open.held), path, windows, sent: open.sent, deadline_ms: open.deadline_ms };
+        book.admit_reservation(open.id, held).map_err(|_| StoreError::Damaged { what: "an open reservation" })?;
+    }
+    Ok(())
+}
+
+fn charged(charges: &[StoredCharge]) -> (Path, Windows) {
+    let account = |charge: &StoredCharge| PathAccount::restored(charge.account, &charge.budget, &charge.label);
+    (Path::restored(charges.iter().map(account).collect()), charges.iter().map(|charge| charge.start_ms).collect())
+}
