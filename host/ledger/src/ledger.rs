@@ -343,6 +343,15 @@ impl Ledger {
         std::mem::take(&mut self.lock().events)
     }
 
+    /// Whether a reservation of this id is or was there, also long ago.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub fn knows(&self, id: ReservationId) -> Result<bool, StoreError> {
+        let mut inner = self.lock();
+        Ok(inner.book.knows(id) || inner.archive.resolved(id)?.is_some())
+    }
+
     /// How many accounts are in memory.
     #[must_use]
     pub fn resident_accounts(&self) -> usize {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | what a call costs | [`prices::PriceTable`] |
 //! | whether a dispatch still fits | [`book::Book`], the pure state machine |
+//! | what was spent on what | [`report`] |
 //! | how that survives a crash | [`Ledger`], the book on a [`store`] |
 #![warn(missing_docs)]
 #![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
@@ -20,8 +21,11 @@
 
 pub mod book;
 pub mod calls;
+mod import;
 mod ledger;
 pub mod prices;
+pub mod report;
 pub mod store;
 
+pub use import::{ImportError, Imported, LineProblem, OnMalformed, import_trace};
 pub use ledger::{DATABASE, Durability, Ledger, LedgerError, OpenError, Options, Ticket};

@@ -43,6 +43,10 @@ impl Sqlite {
         schema::migrate(&mut connection)?;
         Ok(Self { connection, charge_sets: HashMap::new() })
     }
+
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
 }
 
 impl Store for Sqlite {
