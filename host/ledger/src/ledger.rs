@@ -2,14 +2,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 use tollgate_core::Nanodollars;
 
 use crate::book::{
     Book, BudgetError, Budgets, Effects, Event, Held, LimitError, Path, PathAccount, Raise, RaiseError, Request, ReserveError, Residency,
-    ReservationId, ResolveError, Resolved, Settlement, Standing, Swept, Windows,
+    ReservationId, ResolveError, Resolved, Settlement, Standing, Status, Swept, Windows,
 };
 use crate::calls::Call;
 use crate::store::{
@@ -105,6 +106,8 @@ impl Ticket<'_> {
 pub struct Ledger {
     durability: Durability,
     inner: Mutex<Inner>,
+    /// Signalled when reservations end.
+    released: Condvar,
     writer: Writer,
     /// Held for as long as the ledger is open, so that no other process opens it.
     _lock: Option<File>,
@@ -120,6 +123,10 @@ struct Inner {
     resident_accounts: usize,
     /// What the next batch says about the call it settles.
     call: Option<Call>,
+    /// How many operations have ended reservations.
+    ended: u64,
+    /// How many wait for one to end.
+    waiting: usize,
     /// The last batch that changed each account; entries that the store has are dropped from time to time.
     dirty: std::collections::HashMap<crate::book::AccountId, u64>,
 }
@@ -132,6 +139,9 @@ impl std::fmt::Debug for Ledger {
         f.debug_struct("Ledger").field("durability", &self.durability).finish_non_exhaustive()
     }
 }
+
+/// The most dispatches that wait for reservations to end; one more is refused at once.
+pub const MAX_WAITING: usize = 1_024;
 
 /// The name of the database in a ledger's folder.
 pub const DATABASE: &str = "ledger.db";
@@ -189,9 +199,11 @@ impl Ledger {
             archive,
             resident_accounts: options.resident_accounts.max(1),
             call: None,
+            ended: 0,
+            waiting: 0,
             dirty: std::collections::HashMap::new(),
         };
-        Ok(Self { durability: options.durability, inner: Mutex::new(inner), writer, _lock: None })
+        Ok(Self { durability: options.durability, inner: Mutex::new(inner), released: Condvar::new(), writer, _lock: None })
     }
 
     /// The accounts of a dispatch with these names.
@@ -215,6 +227,46 @@ impl Ledger {
         drop(inner);
         reserved.map_err(LedgerError::Book)?;
         self.strictly(ticket)
+    }
+
+    /// [`Ledger::reserve`] with the brief queue: while only others' reservations stand in the way ([`Refusal::is_brief`]), waits
+    /// for some of them to end, up to `patience`. At most [`MAX_WAITING`] wait at once. `clock` tells the time of each
+    /// attempt.
+    ///
+    /// # Errors
+    /// The book's, or storage's.
+    ///
+    /// [`Refusal::is_brief`]: crate::book::Refusal::is_brief
+    pub fn reserve_patiently(
+        &self,
+        request: &Request<'_>,
+        patience: Duration,
+        clock: impl Fn() -> u64,
+    ) -> Result<(), LedgerError<ReserveError>> {
+        let began_ms = clock();
+        loop {
+            let ended = self.lock().ended;
+            let now_ms = clock();
+            let refused = self.reserve(request, now_ms);
+            let Err(LedgerError::Book(ReserveError::Refused(refusal))) = &refused else { return refused };
+            let left = patience.saturating_sub(Duration::from_millis(now_ms.saturating_sub(began_ms)));
+            if left.is_zero() || !refusal.is_brief() || !self.wait_for_an_end(ended, left) {
+                return refused;
+            }
+        }
+    }
+
+    /// Waits until a reservation has ended since `seen` had; whether one has.
+    fn wait_for_an_end(&self, seen: u64, patience: Duration) -> bool {
+        let mut inner = self.lock();
+        if inner.waiting >= MAX_WAITING {
+            return false;
+        }
+        inner.waiting = inner.waiting.saturating_add(1);
+        let waited = self.released.wait_timeout_while(inner, patience, |inner| inner.ended == seen);
+        let (mut inner, _) = waited.unwrap_or_else(|_| std::process::abort());
+        inner.waiting = inner.waiting.saturating_sub(1);
+        inner.ended != seen
     }
 
     /// [`Book::extend`].
@@ -280,6 +332,7 @@ impl Ledger {
     pub fn sweep(&self, now_ms: u64) -> Result<Swept, LedgerError<ResolveError>> {
         let mut inner = self.lock();
         let swept = inner.with(|book, effects| book.sweep(now_ms, effects));
+        self.release(&mut inner);
         let _ticket = self.note(&mut inner, None)?;
         Ok(swept)
     }
@@ -343,13 +396,16 @@ impl Ledger {
         std::mem::take(&mut self.lock().events)
     }
 
-    /// Whether a reservation of this id is or was there, also long ago.
+    /// How a reservation stands, also long after it ended; nothing where there never was one.
     ///
     /// # Errors
     /// Storage's.
-    pub fn knows(&self, id: ReservationId) -> Result<bool, StoreError> {
+    pub fn status(&self, id: ReservationId) -> Result<Option<Status>, StoreError> {
         let mut inner = self.lock();
-        Ok(inner.book.knows(id) || inner.archive.resolved(id)?.is_some())
+        match inner.book.status(id) {
+            Some(status) => Ok(Some(status)),
+            None => Ok(inner.archive.resolved(id)?.map(|stored| Status::Ended(stored.resolution))),
+        }
     }
 
     /// How many accounts are in memory.
@@ -388,10 +444,19 @@ impl Ledger {
         inner.recall(id)?;
         let resolved = inner.with(operation);
         let changed = !inner.effects.entries.is_empty();
+        self.release(&mut inner);
         inner.call = call.filter(|_| changed);
         let ticket = self.note(&mut inner, None)?;
         resolved.map_err(LedgerError::Book)?;
         Ok(ticket)
+    }
+
+    /// Lets those try again who wait for reservations to end.
+    fn release(&self, inner: &mut Inner) {
+        inner.ended = inner.ended.saturating_add(1);
+        if inner.waiting > 0 {
+            self.released.notify_all();
+        }
     }
 
     /// Takes down what the last operation did: first in the journal, then for the writer.
@@ -503,3 +568,7 @@ fn charged(charges: &[StoredCharge]) -> (Path, Windows) {
     let account = |charge: &StoredCharge| PathAccount::restored(charge.account, &charge.budget, &charge.label);
     (Path::restored(charges.iter().map(account).collect()), charges.iter().map(|charge| charge.start_ms).collect())
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 //! | to know | open |
 //! |---|---|
 //! | what a call costs | [`prices::PriceTable`] |
+//! | how much to reserve for it | [`estimate`] |
 //! | whether a dispatch still fits | [`book::Book`], the pure state machine |
 //! | what was spent on what | [`report`] |
 //! | how that survives a crash | [`Ledger`], the book on a [`store`] |
@@ -21,11 +22,14 @@
 
 pub mod book;
 pub mod calls;
+pub mod estimate;
+mod export;
 mod import;
 mod ledger;
 pub mod prices;
 pub mod report;
 pub mod store;
 
+pub use export::{ExportError, ExportFormat, export};
 pub use import::{ImportError, Imported, LineProblem, OnMalformed, import_trace};
-pub use ledger::{DATABASE, Durability, Ledger, LedgerError, OpenError, Options, Ticket};
+pub use ledger::{DATABASE, Durability, Ledger, LedgerError, MAX_WAITING, OpenError, Options, Ticket};

@@ -23,6 +23,15 @@ pub struct Refusal {
     pub standing: Standing,
 }
 
+impl Refusal {
+    /// Only reservations stand in the way: what was spent leaves room for the amount. The dispatch should wait a little and
+    /// try again before it is refused, since worst cases mostly turn out smaller.
+    #[must_use]
+    pub fn is_brief(&self) -> bool {
+        self.standing.spent.checked_add(self.amount).is_some_and(|sum| sum <= self.standing.hard)
+    }
+}
+
 /// Why nothing was reserved, or not more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReserveError {

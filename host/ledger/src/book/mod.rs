@@ -88,6 +88,20 @@ pub struct Book {
     uses: u64,
 }
 
+/// How a reservation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It holds money.
+    Open {
+        /// So much.
+        held: Nanodollars,
+        /// Whether its dispatch went.
+        sent: bool,
+    },
+    /// It has ended.
+    Ended(Resolution),
+}
+
 /// Places of accounts, in the order of a path.
 type Slots = SmallVec<[u32; 4]>;
 
@@ -255,6 +269,14 @@ impl Book {
     #[must_use]
     pub fn knows(&self, id: ReservationId) -> bool {
         self.reservations.contains_key(&id) || self.resolved.get(id).is_some()
+    }
+
+    /// How a reservation stands; nothing where the book does not know it.
+    #[must_use]
+    pub fn status(&self, id: ReservationId) -> Option<Status> {
+        let open = |reservation: &Reservation| Status::Open { held: reservation.held, sent: reservation.sent };
+        let ended = || self.resolved.get(id).map(|resolved| Status::Ended(resolved.resolution));
+        self.reservations.get(&id).map(open).or_else(ended)
     }
 
     /// What a reservation, open or ended, is charged to.

@@ -73,7 +73,8 @@ fn the_last_dollar_goes_to_one_of_two() {
     let mut desk = Desk::new(vec![Budget { hard: DOLLAR, ..Budget::each(ScopeKind::Team, DOLLAR) }]);
     let path = desk.path(&[(TEAM, "red")]);
     desk.reserve(&path, DOLLAR, 0).unwrap();
-    assert!(matches!(desk.reserve(&path, Nanodollars::new(1), 0), Err(ReserveError::Refused(_))));
+    let Err(ReserveError::Refused(refusal)) = desk.reserve(&path, Nanodollars::new(1), 0) else { panic!("it fits") };
+    assert!(refusal.is_brief(), "nothing is spent yet: worth a short wait");
 }
 
 #[test]
@@ -93,6 +94,7 @@ fn a_refusal_names_the_scope_that_bound_and_leaves_no_trace() {
     let path = desk.path(&[(TEAM, "red"), (RUN, "7"), (USER, "bob")]);
     let Err(ReserveError::Refused(refusal)) = desk.reserve(&path, dollars(3), 0) else { panic!("it fits") };
     assert_eq!((&*refusal.account, refusal.owner.as_deref()), ("run run=7", Some("ada")));
+    assert!(!refusal.is_brief(), "one dispatch alone does not fit");
     assert!(desk.effects.entries.is_empty());
     assert!(desk.book.standings(&path, 0).iter().all(|standing| standing.reserved == Nanodollars::ZERO));
 }

@@ -27,6 +27,7 @@ pub use runs::{RunReport, runs};
 pub use success::{SuccessReport, success};
 pub use summary::{Summary, summary};
 pub use table::Table;
+pub(crate) use table::csv_cell;
 pub use weeks::{Flag, WeekReport, weeks};
 
 /// Something that can be shown.

@@ -24,12 +24,12 @@ pub struct Run {
     pub calls: usize,
     /// Of its cost, what failed or was rejected.
     pub wasted_share: Share,
-    /// Where its dearest calls can be looked up; at most [`TRACES`].
+    /// Where its three dearest calls can be looked up.
     pub trace_ids: Vec<String>,
 }
 
 /// How many traces of a run are named.
-pub const TRACES: usize = 3;
+const TRACES: usize = 3;
 
 /// The `count` dearest runs, with the traces of their dearest calls.
 #[must_use]

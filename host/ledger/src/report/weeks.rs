@@ -9,9 +9,9 @@ use crate::book::Window;
 use crate::calls::Call;
 
 /// A change of at least this much, up or down, deserves a look: 15 %.
-pub const LOOK_PERMILLE: u64 = 150;
+const LOOK_PERMILLE: u64 = 150;
 /// And of at least this much, a review: 20 %.
-pub const REVIEW_PERMILLE: u64 = 200;
+const REVIEW_PERMILLE: u64 = 200;
 
 /// Cost week by week.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
