@@ -16,10 +16,19 @@ pub(crate) enum Subject {
     Ledger,
 }
 
-pub(crate) fn long_test(project: &Project, example: &str, arguments: &[String]) -> Result<ExitCode> {
-    run(cargo()
-        .current_dir(&project.root)
-        .args(["build", "--release", "--package", "tollgate-ledger", "--example", example]))?;
+pub(crate) fn long_test(
+    project: &Project,
+    example: &str,
+    arguments: &[String],
+) -> Result<ExitCode> {
+    run(cargo().current_dir(&project.root).args([
+        "build",
+        "--release",
+        "--package",
+        "tollgate-ledger",
+        "--example",
+        example,
+    ]))?;
     let program = project.target.join("release/examples").join(example);
     let status = Command::new(&program)
         .args(arguments)

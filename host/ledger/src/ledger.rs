@@ -9,12 +9,14 @@ use smallvec::SmallVec;
 use tollgate_core::Nanodollars;
 
 use crate::book::{
-    Book, BudgetError, Budgets, Effects, Event, Held, LimitError, Path, PathAccount, Raise, RaiseError, Request, ReserveError, Residency,
-    ReservationId, ResolveError, Resolved, Settlement, Standing, Status, Swept, Windows,
+    Book, BudgetError, Budgets, Effects, Event, Held, LimitError, Path, PathAccount, Raise,
+    RaiseError, Request, ReservationId, ReserveError, Residency, ResolveError, Resolved,
+    Settlement, Standing, Status, Swept, Windows,
 };
 use crate::calls::Call;
 use crate::store::{
-    Approval, Archive, Audit, Batch, Journal, JournalFiles, Sqlite, Store, StoreError, StoredCharge, Writer, WriterError,
+    Approval, Archive, Audit, Batch, Journal, JournalFiles, Sqlite, Store, StoreError,
+    StoredCharge, Writer, WriterError,
 };
 
 /// What an acknowledgement of a reservation promises.
@@ -38,7 +40,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durability: Durability::Process, resident_accounts: 100_000 }
+        Self {
+            durability: Durability::Process,
+            resident_accounts: 100_000,
+        }
     }
 }
 
@@ -136,7 +141,9 @@ const EVENTS: usize = 10_000;
 
 impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ledger").field("durability", &self.durability).finish_non_exhaustive()
+        f.debug_struct("Ledger")
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
     }
 }
 
@@ -152,20 +159,47 @@ impl Ledger {
     ///
     /// # Errors
     /// When it is in use, cannot be read, or was written by a later version.
-    pub fn open(folder: &FilePath, budgets: Budgets, options: Options, now_ms: u64) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Folder { folder: folder.to_owned(), source };
+    pub fn open(
+        folder: &FilePath,
+        budgets: Budgets,
+        options: Options,
+        now_ms: u64,
+    ) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Folder {
+            folder: folder.to_owned(),
+            source,
+        };
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(failed)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(folder.join("lock"))
+            .map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Err(OpenError::InUse { folder: folder.to_owned() }),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse {
+                    folder: folder.to_owned(),
+                });
+            }
             Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
         }
         let store = Sqlite::open(&folder.join(DATABASE))?;
         let archive = Sqlite::open(&folder.join(DATABASE))?;
         let journal = JournalFiles::open(folder)?;
-        let ledger = Self::on(store, Box::new(archive), Box::new(journal), budgets, options, now_ms)?;
-        Ok(Self { _lock: Some(lock), ..ledger })
+        let ledger = Self::on(
+            store,
+            Box::new(archive),
+            Box::new(journal),
+            budgets,
+            options,
+            now_ms,
+        )?;
+        Ok(Self {
+            _lock: Some(lock),
+            ..ledger
+        })
     }
 
     /// A ledger on any storage; `archive` reads what `store` writes.
@@ -203,7 +237,13 @@ impl Ledger {
             waiting: 0,
             dirty: std::collections::HashMap::new(),
         };
-        Ok(Self { durability: options.durability, inner: Mutex::new(inner), released: Condvar::new(), writer, _lock: None })
+        Ok(Self {
+            durability: options.durability,
+            inner: Mutex::new(inner),
+            released: Condvar::new(),
+            writer,
+            _lock: None,
+        })
     }
 
     /// The accounts of a dispatch with these names.
@@ -218,7 +258,11 @@ impl Ledger {
     ///
     /// # Errors
     /// The book's, or storage's.
-    pub fn reserve(&self, request: &Request<'_>, now_ms: u64) -> Result<(), LedgerError<ReserveError>> {
+    pub fn reserve(
+        &self,
+        request: &Request<'_>,
+        now_ms: u64,
+    ) -> Result<(), LedgerError<ReserveError>> {
         let mut inner = self.lock();
         inner.fetch(request.path)?;
         let reserved = inner.with(|book, effects| book.reserve(request, now_ms, effects));
@@ -248,8 +292,11 @@ impl Ledger {
             let ended = self.lock().ended;
             let now_ms = clock();
             let refused = self.reserve(request, now_ms);
-            let Err(LedgerError::Book(ReserveError::Refused(refusal))) = &refused else { return refused };
-            let left = patience.saturating_sub(Duration::from_millis(now_ms.saturating_sub(began_ms)));
+            let Err(LedgerError::Book(ReserveError::Refused(refusal))) = &refused else {
+                return refused;
+            };
+            let left =
+                patience.saturating_sub(Duration::from_millis(now_ms.saturating_sub(began_ms)));
             if left.is_zero() || !refusal.is_brief() || !self.wait_for_an_end(ended, left) {
                 return refused;
             }
@@ -263,7 +310,9 @@ impl Ledger {
             return false;
         }
         inner.waiting = inner.waiting.saturating_add(1);
-        let waited = self.released.wait_timeout_while(inner, patience, |inner| inner.ended == seen);
+        let waited = self
+            .released
+            .wait_timeout_while(inner, patience, |inner| inner.ended == seen);
         let (mut inner, _) = waited.unwrap_or_else(|_| std::process::abort());
         inner.waiting = inner.waiting.saturating_sub(1);
         inner.ended != seen
@@ -273,7 +322,12 @@ impl Ledger {
     ///
     /// # Errors
     /// The book's, or storage's.
-    pub fn extend(&self, id: ReservationId, total: Nanodollars, now_ms: u64) -> Result<(), LedgerError<ReserveError>> {
+    pub fn extend(
+        &self,
+        id: ReservationId,
+        total: Nanodollars,
+        now_ms: u64,
+    ) -> Result<(), LedgerError<ReserveError>> {
         let mut inner = self.lock();
         let extended = inner.with(|book, effects| book.extend(id, total, now_ms, effects));
         let ticket = self.note(&mut inner, None)?;
@@ -286,7 +340,12 @@ impl Ledger {
     ///
     /// # Errors
     /// The book's, or storage's; then the dispatch must not be sent.
-    pub fn sent(&self, id: ReservationId, resolve_by_ms: u64, now_ms: u64) -> Result<(), LedgerError<ResolveError>> {
+    pub fn sent(
+        &self,
+        id: ReservationId,
+        resolve_by_ms: u64,
+        now_ms: u64,
+    ) -> Result<(), LedgerError<ResolveError>> {
         let mut inner = self.lock();
         let sent = inner.with(|book, effects| book.sent(id, resolve_by_ms, now_ms, effects));
         let ticket = self.note(&mut inner, None)?;
@@ -306,14 +365,20 @@ impl Ledger {
         call: Option<Call>,
         now_ms: u64,
     ) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
-        self.resolve(id, call, |book, effects| book.post(id, settlement, now_ms, effects))
+        self.resolve(id, call, |book, effects| {
+            book.post(id, settlement, now_ms, effects)
+        })
     }
 
     /// [`Book::void`].
     ///
     /// # Errors
     /// The book's, or storage's.
-    pub fn void(&self, id: ReservationId, now_ms: u64) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
+    pub fn void(
+        &self,
+        id: ReservationId,
+        now_ms: u64,
+    ) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
         self.resolve(id, None, |book, effects| book.void(id, now_ms, effects))
     }
 
@@ -321,8 +386,15 @@ impl Ledger {
     ///
     /// # Errors
     /// The book's, or storage's.
-    pub fn correct(&self, id: ReservationId, cost: Nanodollars, now_ms: u64) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
-        self.resolve(id, None, |book, effects| book.correct(id, cost, now_ms, effects))
+    pub fn correct(
+        &self,
+        id: ReservationId,
+        cost: Nanodollars,
+        now_ms: u64,
+    ) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
+        self.resolve(id, None, |book, effects| {
+            book.correct(id, cost, now_ms, effects)
+        })
     }
 
     /// [`Book::sweep`]: to be called about once a second.
@@ -341,7 +413,11 @@ impl Ledger {
     ///
     /// # Errors
     /// The book's, or storage's.
-    pub fn approve(&self, raise: Raise, now_ms: u64) -> Result<Ticket<'_>, LedgerError<RaiseError>> {
+    pub fn approve(
+        &self,
+        raise: Raise,
+        now_ms: u64,
+    ) -> Result<Ticket<'_>, LedgerError<RaiseError>> {
         let approval = Approval {
             id: raise.id.to_be_bytes(),
             beneficiary: raise.beneficiary.to_string(),
@@ -352,8 +428,17 @@ impl Ledger {
             reason: raise.reason.to_string(),
         };
         let mut inner = self.lock();
-        let news = inner.book.approve(raise, now_ms).map_err(LedgerError::Book)?;
-        self.note(&mut inner, news.then_some(Audit::Approval { at_ms: now_ms, approval }))
+        let news = inner
+            .book
+            .approve(raise, now_ms)
+            .map_err(LedgerError::Book)?;
+        self.note(
+            &mut inner,
+            news.then_some(Audit::Approval {
+                at_ms: now_ms,
+                approval,
+            }),
+        )
     }
 
     /// [`Book::set_limit`], written down; it holds until the next change, also over a restart.
@@ -368,7 +453,10 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<Ticket<'_>, LedgerError<LimitError>> {
         let mut inner = self.lock();
-        let before = inner.book.set_limit(budget, limit, hard).map_err(LedgerError::Book)?;
+        let before = inner
+            .book
+            .set_limit(budget, limit, hard)
+            .map_err(LedgerError::Book)?;
         let audit = Audit::Limit {
             at_ms: now_ms,
             budget: budget.to_owned(),
@@ -384,7 +472,11 @@ impl Ledger {
     ///
     /// # Errors
     /// Storage's.
-    pub fn standings(&self, path: &Path, now_ms: u64) -> Result<SmallVec<[Standing; 4]>, StoreError> {
+    pub fn standings(
+        &self,
+        path: &Path,
+        now_ms: u64,
+    ) -> Result<SmallVec<[Standing; 4]>, StoreError> {
         let mut inner = self.lock();
         inner.fetch(path)?;
         Ok(inner.book.standings(path, now_ms))
@@ -404,7 +496,10 @@ impl Ledger {
         let mut inner = self.lock();
         match inner.book.status(id) {
             Some(status) => Ok(Some(status)),
-            None => Ok(inner.archive.resolved(id)?.map(|stored| Status::Ended(stored.resolution))),
+            None => Ok(inner
+                .archive
+                .resolved(id)?
+                .map(|stored| Status::Ended(stored.resolution))),
         }
     }
 
@@ -431,7 +526,9 @@ impl Ledger {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic while the lock was held may have left the book and the journal apart: going on would lose money.
-        self.inner.lock().unwrap_or_else(|_: PoisonError<_>| std::process::abort())
+        self.inner
+            .lock()
+            .unwrap_or_else(|_: PoisonError<_>| std::process::abort())
     }
 
     fn resolve(
@@ -460,7 +557,11 @@ impl Ledger {
     }
 
     /// Takes down what the last operation did: first in the journal, then for the writer.
-    fn note<E>(&self, inner: &mut Inner, audit: Option<Audit>) -> Result<Ticket<'_>, LedgerError<E>> {
+    fn note<E>(
+        &self,
+        inner: &mut Inner,
+        audit: Option<Audit>,
+    ) -> Result<Ticket<'_>, LedgerError<E>> {
         let call = inner.call.take();
         let quiet = inner.effects.is_empty() && call.is_none() && audit.is_none();
         if !quiet {
@@ -476,7 +577,10 @@ impl Ledger {
             inner.journal.append(&batch, self.writer.committed())?;
             self.writer.push(batch)?;
         }
-        Ok(Ticket { writer: &self.writer, sequence: inner.sequence })
+        Ok(Ticket {
+            writer: &self.writer,
+            sequence: inner.sequence,
+        })
     }
 
     fn strictly<E>(&self, ticket: Ticket<'_>) -> Result<(), LedgerError<E>> {
@@ -510,7 +614,14 @@ impl Inner {
             && let Some(stored) = self.archive.resolved(id)?
         {
             let (path, windows) = charged(&stored.charges);
-            self.book.admit_resolved(id, Resolved { resolution: stored.resolution, path, windows });
+            self.book.admit_resolved(
+                id,
+                Resolved {
+                    resolution: stored.resolution,
+                    path,
+                    windows,
+                },
+            );
         }
         if let Some(path) = self.book.path_of(id) {
             self.fetch(&path)?;
@@ -558,15 +669,29 @@ fn restore(book: &mut Book, archive: &mut dyn Archive, now_ms: u64) -> Result<()
             let state = archive.account(account.id)?;
             let _ = book.admit(&account, state);
         }
-        let held = Held { amount: Nanodollars::new(open.held), path, windows, sent: open.sent, deadline_ms: open.deadline_ms };
-        book.admit_reservation(open.id, held).map_err(|_| StoreError::Damaged { what: "an open reservation" })?;
+        let held = Held {
+            amount: Nanodollars::new(open.held),
+            path,
+            windows,
+            sent: open.sent,
+            deadline_ms: open.deadline_ms,
+        };
+        book.admit_reservation(open.id, held)
+            .map_err(|_| StoreError::Damaged {
+                what: "an open reservation",
+            })?;
     }
     Ok(())
 }
 
 fn charged(charges: &[StoredCharge]) -> (Path, Windows) {
-    let account = |charge: &StoredCharge| PathAccount::restored(charge.account, &charge.budget, &charge.label);
-    (Path::restored(charges.iter().map(account).collect()), charges.iter().map(|charge| charge.start_ms).collect())
+    let account = |charge: &StoredCharge| {
+        PathAccount::restored(charge.account, &charge.budget, &charge.label)
+    };
+    (
+        Path::restored(charges.iter().map(account).collect()),
+        charges.iter().map(|charge| charge.start_ms).collect(),
+    )
 }
 
 #[cfg(test)]

@@ -149,13 +149,29 @@ impl Batch {
             spend: entry.change.spend.as_u64(),
             refund: entry.change.refund.as_u64(),
             deadline_ms: entry.expires_ms,
-            charges: entry.path.accounts().iter().zip(&entry.windows).map(|(account, start)| (account.id.to_bytes(), *start)).collect(),
+            charges: entry
+                .path
+                .accounts()
+                .iter()
+                .zip(&entry.windows)
+                .map(|(account, start)| (account.id.to_bytes(), *start))
+                .collect(),
         });
-        let crossed = effects.crossed.iter().map(|(account, start_ms, crossed)| WindowCrossed {
-            account: account.to_bytes(),
-            start_ms: *start_ms,
-            crossed: *crossed,
-        });
-        Self { sequence, opened: opened.collect(), lines: lines.collect(), crossed: crossed.collect(), call, audit: None }
+        let crossed = effects
+            .crossed
+            .iter()
+            .map(|(account, start_ms, crossed)| WindowCrossed {
+                account: account.to_bytes(),
+                start_ms: *start_ms,
+                crossed: *crossed,
+            });
+        Self {
+            sequence,
+            opened: opened.collect(),
+            lines: lines.collect(),
+            crossed: crossed.collect(),
+            call,
+            audit: None,
+        }
     }
 }

@@ -16,7 +16,7 @@ mod writer;
 
 use crate::book::{AccountId, AccountState, Raise, ReservationId};
 
-pub use batch::{Approval, Audit, Batch, Line, WindowOpened, WindowCrossed};
+pub use batch::{Approval, Audit, Batch, Line, WindowCrossed, WindowOpened};
 pub use journal::{Journal, JournalFiles};
 pub use schema::SCHEMA_VERSION;
 pub use sqlite::Sqlite;
@@ -41,7 +41,9 @@ pub enum StoreError {
     #[error("a record of the ledger's journal: {0}")]
     Record(#[from] postcard::Error),
     /// Written by a later version of Tollgate.
-    #[error("the ledger has format {found}, this build knows up to {SCHEMA_VERSION}: use a newer Tollgate")]
+    #[error(
+        "the ledger has format {found}, this build knows up to {SCHEMA_VERSION}: use a newer Tollgate"
+    )]
     Newer {
         /// Its format.
         found: i64,

@@ -70,11 +70,20 @@ impl Sqlite {
     /// # Errors
     /// When the database cannot be read; what differs is no error but in the answer.
     pub fn verify(&self) -> Result<Verification, StoreError> {
-        let count = |query: &str| self.connection.query_row(query, [], |row| Ok(read(row.get(0)?)));
+        let count = |query: &str| {
+            self.connection
+                .query_row(query, [], |row| Ok(read(row.get(0)?)))
+        };
         let mut statement = self.connection.prepare(DIFFERENT)?;
         let rows = statement.query_map([], |row| {
-            let pair = |first, second| Ok::<_, rusqlite::Error>((row.get(first)?, row.get(second)?));
-            Ok(Difference { account: row.get(0)?, start_ms: read(row.get(1)?), spent: pair(2, 3)?, reserved: pair(4, 5)? })
+            let pair =
+                |first, second| Ok::<_, rusqlite::Error>((row.get(first)?, row.get(second)?));
+            Ok(Difference {
+                account: row.get(0)?,
+                start_ms: read(row.get(1)?),
+                spent: pair(2, 3)?,
+                reserved: pair(4, 5)?,
+            })
         })?;
         Ok(Verification {
             windows: count("SELECT count(*) FROM windows")?,
