@@ -16,11 +16,7 @@ pub(crate) enum Subject {
     Ledger,
 }
 
-pub(crate) fn long_test(
-    project: &Project,
-    example: &str,
-    arguments: &[String],
-) -> Result<ExitCode> {
+pub(crate) fn long_test(project: &Project, example: &str, arguments: &[String]) -> Result<ExitCode> {
     run(cargo().current_dir(&project.root).args([
         "build",
         "--release",

@@ -11,12 +11,7 @@ use tollgate_ledger::{DATABASE, Ledger, Options};
 #[derive(Args)]
 pub(crate) struct DataArguments {
     /// The folder in which the ledger lies.
-    #[arg(
-        long,
-        value_name = "FOLDER",
-        global = true,
-        default_value = ".tollgate"
-    )]
+    #[arg(long, value_name = "FOLDER", global = true, default_value = ".tollgate")]
     data: PathBuf,
 }
 
@@ -24,12 +19,7 @@ impl DataArguments {
     /// Opens the ledger for writing, or makes one, without budgets: what is recorded is taken in as it was.
     pub(crate) fn open(&self) -> anyhow::Result<Ledger> {
         let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
-        Ok(Ledger::open(
-            &self.data,
-            Budgets::new(Vec::new())?,
-            Options::default(),
-            now_ms,
-        )?)
+        Ok(Ledger::open(&self.data, Budgets::new(Vec::new())?, Options::default(), now_ms)?)
     }
 
     /// Opens the ledger that is there.

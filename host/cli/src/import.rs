@@ -32,8 +32,7 @@ enum Malformed {
 }
 
 pub(crate) fn run(arguments: &ImportArguments) -> anyhow::Result<()> {
-    let file = File::open(&arguments.trace)
-        .with_context(|| format!("cannot read `{}`", arguments.trace.display()))?;
+    let file = File::open(&arguments.trace).with_context(|| format!("cannot read `{}`", arguments.trace.display()))?;
     let on_malformed = match arguments.on_malformed {
         Malformed::Stop => OnMalformed::Stop,
         Malformed::Skip => OnMalformed::Skip,

@@ -90,12 +90,8 @@ enum What {
 
 pub(crate) fn run(arguments: &ReportArguments) -> anyhow::Result<()> {
     let bound = |moment: Timestamp| u64::try_from(moment.as_millisecond()).unwrap_or(0);
-    let period = Period {
-        from_ms: arguments.from.map_or(0, bound),
-        until_ms: arguments.until.map_or(u64::MAX, bound),
-    };
-    let zone =
-        TimeZone::get(&arguments.zone).with_context(|| format!("`--zone {}`", arguments.zone))?;
+    let period = Period { from_ms: arguments.from.map_or(0, bound), until_ms: arguments.until.map_or(u64::MAX, bound) };
+    let zone = TimeZone::get(&arguments.zone).with_context(|| format!("`--zone {}`", arguments.zone))?;
     let calls = report::load(&arguments.data.read()?, period)?;
     match &arguments.what {
         What::Summary => show(arguments, &report::summary(&calls)),
@@ -108,17 +104,11 @@ pub(crate) fn run(arguments: &ReportArguments) -> anyhow::Result<()> {
         What::Weeks => show(arguments, &report::weeks(&calls, &zone)),
         What::Runs { count } => show(arguments, &report::runs(&calls, *count)),
         What::Success => show(arguments, &report::success(&calls)),
-        What::Cache { model } => show(
-            arguments,
-            &report::cache(&calls, &PriceTable::builtin(), model.as_deref()),
-        ),
+        What::Cache { model } => show(arguments, &report::cache(&calls, &PriceTable::builtin(), model.as_deref())),
         What::Volume => show(arguments, &report::volume(&calls)),
         What::Forecast => {
             let now_ms = bound(arguments.until.unwrap_or_else(Timestamp::now));
-            show(
-                arguments,
-                &report::window(&calls, Window::Month(zone).bounds(now_ms), now_ms),
-            )
+            show(arguments, &report::window(&calls, Window::Month(zone).bounds(now_ms), now_ms))
         }
         What::WorkItem { name } => show(arguments, &report::work_item(&calls, name)),
         What::Human { hour, minutes } => show(arguments, &report::human(&calls, *hour, *minutes)),
@@ -134,12 +124,6 @@ fn show(arguments: &ReportArguments, report: &impl Report) -> anyhow::Result<()>
         return output::print_json(report);
     }
     let tables = report.tables();
-    let texts = tables.iter().map(|table| {
-        if arguments.csv {
-            table.to_csv()
-        } else {
-            table.to_text()
-        }
-    });
+    let texts = tables.iter().map(|table| if arguments.csv { table.to_csv() } else { table.to_text() });
     output::print(&texts.collect::<Vec<_>>().join("\n"))
 }

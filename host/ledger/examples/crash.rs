@@ -20,9 +20,7 @@ use std::time::{Duration, Instant};
 
 use support::{Random, finish, number};
 use tollgate_core::{Nanodollars, ScopeKind};
-use tollgate_ledger::book::{
-    Budget, Budgets, Dimension, Request, ReservationId, Resolution, Settlement, Status,
-};
+use tollgate_ledger::book::{Budget, Budgets, Dimension, Request, ReservationId, Resolution, Settlement, Status};
 use tollgate_ledger::store::Sqlite;
 use tollgate_ledger::{DATABASE, Ledger, Options};
 
@@ -30,22 +28,9 @@ const THREADS: u64 = 8;
 
 fn open(folder: &Path) -> Ledger {
     let budget = |kind| Budget::each(kind, Nanodollars::from_dollars(1_000_000).unwrap());
-    let budgets = Budgets::new(
-        [ScopeKind::Organisation, ScopeKind::Team, ScopeKind::Run]
-            .map(budget)
-            .to_vec(),
-    )
-    .unwrap();
-    Ledger::open(
-        folder,
-        budgets,
-        Options {
-            resident_accounts: 64,
-            ..Options::default()
-        },
-        0,
-    )
-    .unwrap()
+    let budgets =
+        Budgets::new([ScopeKind::Organisation, ScopeKind::Team, ScopeKind::Run].map(budget).to_vec()).unwrap();
+    Ledger::open(folder, budgets, Options { resident_accounts: 64, ..Options::default() }, 0).unwrap()
 }
 
 /// Works until it is killed, and says what it was promised: `S id amount` was sent, `P id cost` is posted.
@@ -67,10 +52,7 @@ fn child(folder: &Path, round: u64) {
 
 fn dispatch(ledger: &Ledger, number: u128, now_ms: u64, random: &mut Random) {
     let say = |line: String| std::io::stdout().write_all(line.as_bytes()).unwrap();
-    let (team, run) = (
-        format!("t{}", random.below(4)),
-        format!("r{}", random.below(400)),
-    );
+    let (team, run) = (format!("t{}", random.below(4)), format!("r{}", random.below(400)));
     let names = [
         (Dimension::Scope(ScopeKind::Organisation), "all"),
         (Dimension::Scope(ScopeKind::Team), &team),
@@ -78,12 +60,7 @@ fn dispatch(ledger: &Ledger, number: u128, now_ms: u64, random: &mut Random) {
     ];
     let path = ledger.path(&names).unwrap();
     let (id, amount) = (ReservationId(number), 1 + random.below(10_000));
-    let request = Request {
-        id,
-        path: &path,
-        amount: Nanodollars::new(amount),
-        expires_ms: now_ms + 1_000_000,
-    };
+    let request = Request { id, path: &path, amount: Nanodollars::new(amount), expires_ms: now_ms + 1_000_000 };
     ledger.reserve(&request, now_ms).unwrap();
     match random.below(10) {
         0 => return drop(ledger.void(id, now_ms).unwrap()),
@@ -96,9 +73,7 @@ fn dispatch(ledger: &Ledger, number: u128, now_ms: u64, random: &mut Random) {
         return;
     }
     let cost = random.below(12_000);
-    let ticket = ledger
-        .post(id, Settlement::exact(Nanodollars::new(cost)), None, now_ms)
-        .unwrap();
+    let ticket = ledger.post(id, Settlement::exact(Nanodollars::new(cost)), None, now_ms).unwrap();
     ticket.wait().unwrap();
     say(format!("P {number} {cost}\n"));
 }
@@ -114,15 +89,10 @@ struct Tally {
 
 fn round(folder: &Path, round: u64, random: &mut Random, tally: &mut Tally) {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([
-        "child".into(),
-        folder.as_os_str().to_owned(),
-        round.to_string().into(),
-    ]);
+    command.args(["child".into(), folder.as_os_str().to_owned(), round.to_string().into()]);
     let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
     let output = BufReader::new(process.stdout.take().unwrap());
-    let reader =
-        std::thread::spawn(move || output.lines().map_while(Result::ok).collect::<Vec<_>>());
+    let reader = std::thread::spawn(move || output.lines().map_while(Result::ok).collect::<Vec<_>>());
     let (began, life) = (Instant::now(), Duration::from_micros(random.below(200_000)));
     std::thread::sleep(life.saturating_sub(began.elapsed()));
     process.kill().unwrap();
@@ -160,10 +130,7 @@ fn round(folder: &Path, round: u64, random: &mut Random, tally: &mut Tally) {
     ledger.sweep(u64::MAX).unwrap();
     ledger.flush().unwrap();
     drop(ledger);
-    let verification = Sqlite::open(&folder.join(DATABASE))
-        .unwrap()
-        .verify()
-        .unwrap();
+    let verification = Sqlite::open(&folder.join(DATABASE)).unwrap().verify().unwrap();
     tally.unclean += u64::from(!verification.is_clean() || verification.open > 0);
 }
 
@@ -186,8 +153,5 @@ fn main() -> ExitCode {
         "missing": tally.missing, "sent_unresolved": tally.sent_unresolved, "sent_lost": tally.sent_lost,
         "unclean": tally.unclean, "seconds": began.elapsed().as_secs(),
     });
-    finish(
-        &figures,
-        tally.missing == 0 && tally.sent_lost == 0 && tally.unclean == 0 && tally.acknowledged > 0,
-    )
+    finish(&figures, tally.missing == 0 && tally.sent_lost == 0 && tally.unclean == 0 && tally.acknowledged > 0)
 }

@@ -1,11 +1,6 @@
 //! Prices usages: a table in LiteLLM's format as the argument, JSON lines on standard input, nanodollars on standard
 //! output; `unpriced` or `error: …` where there is no price. `--models` lists the models that the table prices instead.
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that panics fails"
-)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, reason = "a test that panics fails")]
 
 use std::io::{BufRead, Write};
 
@@ -22,16 +17,12 @@ struct Line {
 
 fn main() {
     let path = std::env::args().nth(1).expect("a price table");
-    let table = PriceTable::empty()
-        .with_layer(&path, &std::fs::read_to_string(&path).unwrap())
-        .unwrap();
+    let table = PriceTable::empty().with_layer(&path, &std::fs::read_to_string(&path).unwrap()).unwrap();
     let mut output = std::io::BufWriter::new(std::io::stdout().lock());
     if std::env::args().any(|argument| argument == "--models") {
         let mut models: Vec<&str> = table.models().map(|(name, _)| name).collect();
         models.sort_unstable();
-        models
-            .iter()
-            .for_each(|name| writeln!(output, "{name}").unwrap());
+        models.iter().for_each(|name| writeln!(output, "{name}").unwrap());
         return;
     }
     for line in std::io::stdin().lock().lines() {
@@ -47,13 +38,7 @@ fn main() {
             writeln!(output, "unpriced").unwrap();
             continue;
         };
-        match price.cost(
-            &line.usage,
-            CostOptions {
-                tier,
-                ..CostOptions::default()
-            },
-        ) {
+        match price.cost(&line.usage, CostOptions { tier, ..CostOptions::default() }) {
             Ok(cost) => writeln!(output, "{}", cost.as_u64()).unwrap(),
             Err(error) => writeln!(output, "error: {error}").unwrap(),
         }

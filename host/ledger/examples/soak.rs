@@ -29,12 +29,7 @@ use tollgate_ledger::store::Sqlite;
 use tollgate_ledger::{DATABASE, Ledger, LedgerError, Options};
 
 const THREADS: u64 = 64;
-const KINDS: [ScopeKind; 4] = [
-    ScopeKind::Organisation,
-    ScopeKind::Team,
-    ScopeKind::Project,
-    ScopeKind::Run,
-];
+const KINDS: [ScopeKind; 4] = [ScopeKind::Organisation, ScopeKind::Team, ScopeKind::Project, ScopeKind::Run];
 /// Above the ceiling of the widest budget by little, so that dispatches meet at every level.
 const LIMITS: [u64; 4] = [40_000_000, 12_000_000, 6_000_000, 1_000_000];
 
@@ -59,18 +54,12 @@ struct Arena {
 
 impl Arena {
     fn watched(&self, path: &Path) -> Vec<(usize, Arc<Watched>)> {
-        let index = |budget: &str| {
-            KINDS
-                .iter()
-                .position(|kind| kind.as_str() == budget)
-                .unwrap()
-        };
+        let index = |budget: &str| KINDS.iter().position(|kind| kind.as_str() == budget).unwrap();
         let known = |id| self.watched.read().unwrap().get(&id).cloned();
         let accounts = path.accounts().iter();
         let watched = accounts.map(|account| {
-            let found = known(account.id).unwrap_or_else(|| {
-                Arc::clone(self.watched.write().unwrap().entry(account.id).or_default())
-            });
+            let found = known(account.id)
+                .unwrap_or_else(|| Arc::clone(self.watched.write().unwrap().entry(account.id).or_default()));
             (index(&account.budget), found)
         });
         watched.collect()
@@ -86,42 +75,23 @@ impl Arena {
 
     fn raise(&self, budget: &str, now_ms: u64) {
         let _one_at_a_time = self.raising.lock().unwrap();
-        let index = KINDS
-            .iter()
-            .position(|kind| kind.as_str() == budget)
-            .unwrap();
+        let index = KINDS.iter().position(|kind| kind.as_str() == budget).unwrap();
         let hard = self.hard[index].fetch_add(LIMITS[index] / 4, SeqCst) + LIMITS[index] / 4;
         let amount = Nanodollars::new(hard);
-        let _ticket = self
-            .ledger
-            .set_limit(budget, (amount, amount), ("soak", "refilled"), now_ms)
-            .unwrap();
+        let _ticket = self.ledger.set_limit(budget, (amount, amount), ("soak", "refilled"), now_ms).unwrap();
     }
 
     fn dispatch(&self, id: u128, random: &mut Random) {
         let team = random.below(4);
         let project = team * 4 + random.below(4);
         let run = self.granted.load(SeqCst) / 2_000 * 8 + random.below(8);
-        let names = [
-            "all".to_owned(),
-            format!("t{team}"),
-            format!("p{project}"),
-            format!("r{run}"),
-        ];
-        let names: Vec<(Dimension, &str)> = KINDS
-            .iter()
-            .zip(&names)
-            .map(|(kind, name)| (Dimension::Scope(*kind), name.as_str()))
-            .collect();
+        let names = ["all".to_owned(), format!("t{team}"), format!("p{project}"), format!("r{run}")];
+        let names: Vec<(Dimension, &str)> =
+            KINDS.iter().zip(&names).map(|(kind, name)| (Dimension::Scope(*kind), name.as_str())).collect();
         let path = self.ledger.path(&names).unwrap();
         let now_ms = self.clock.fetch_add(1, SeqCst);
         let (id, amount) = (ReservationId(id), 1 + random.below(20_000));
-        let request = Request {
-            id,
-            path: &path,
-            amount: Nanodollars::new(amount),
-            expires_ms: now_ms + 500,
-        };
+        let request = Request { id, path: &path, amount: Nanodollars::new(amount), expires_ms: now_ms + 500 };
         match self.ledger.reserve(&request, now_ms) {
             Ok(()) => {}
             Err(LedgerError::Book(ReserveError::Refused(refusal))) => {
@@ -137,14 +107,11 @@ impl Arena {
         let watched = self.watched(&path);
         let each = |act: &dyn Fn(&Watched)| watched.iter().for_each(|(_, watched)| act(watched));
         each(&|watched| drop(watched.at_least.fetch_add(amount, SeqCst)));
-        watched
-            .iter()
-            .for_each(|(budget, watched)| self.check(*budget, watched));
+        watched.iter().for_each(|(budget, watched)| self.check(*budget, watched));
         if random.below(2) == 0 {
             std::thread::yield_now();
         }
-        let release =
-            |amount: u64| each(&|watched| drop(watched.at_least.fetch_sub(amount, SeqCst)));
+        let release = |amount: u64| each(&|watched| drop(watched.at_least.fetch_sub(amount, SeqCst)));
         match random.below(20) {
             0 => {
                 release(amount);
@@ -160,45 +127,25 @@ impl Arena {
                 }
             }
             kind => {
-                if self
-                    .ledger
-                    .sent(id, now_ms + 1_000_000_000, now_ms)
-                    .is_err()
-                {
+                if self.ledger.sent(id, now_ms + 1_000_000_000, now_ms).is_err() {
                     return release(amount);
                 }
-                let cost = if kind == 3 {
-                    amount + random.below(5_000)
-                } else {
-                    random.below(amount + 1)
-                };
+                let cost = if kind == 3 { amount + random.below(5_000) } else { random.below(amount + 1) };
                 let overrun = cost.saturating_sub(amount);
                 each(&|watched| drop(watched.overruns.fetch_add(overrun, SeqCst)));
                 release(amount.saturating_sub(cost));
-                let _ticket = self
-                    .ledger
-                    .post(id, Settlement::exact(Nanodollars::new(cost)), None, now_ms)
-                    .unwrap();
+                let _ticket = self.ledger.post(id, Settlement::exact(Nanodollars::new(cost)), None, now_ms).unwrap();
             }
         }
     }
 
     fn watch(&self, done: &AtomicBool) -> u64 {
-        let names = [
-            (Dimension::Scope(ScopeKind::Organisation), "all"),
-            (Dimension::Scope(ScopeKind::Team), "t0"),
-        ];
+        let names = [(Dimension::Scope(ScopeKind::Organisation), "all"), (Dimension::Scope(ScopeKind::Team), "t0")];
         let path = self.ledger.path(&names).unwrap();
         let watched = self.watched(&path);
         let mut looks = 0;
         while !done.load(SeqCst) {
-            for (standing, (_, watched)) in self
-                .ledger
-                .standings(&path, 0)
-                .unwrap()
-                .iter()
-                .zip(&watched)
-            {
+            for (standing, (_, watched)) in self.ledger.standings(&path, 0).unwrap().iter().zip(&watched) {
                 let used = standing.spent.as_u64() + standing.reserved.as_u64();
                 if used > standing.hard.as_u64() + watched.overruns.load(SeqCst) {
                     self.violations.fetch_add(1, SeqCst);
@@ -249,9 +196,7 @@ fn main() -> ExitCode {
                 })
             })
             .collect();
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         done.store(true, SeqCst);
         watch.join().unwrap()
     });
@@ -259,23 +204,14 @@ fn main() -> ExitCode {
     let open = arena.ledger.open_reservations();
     arena.ledger.flush().unwrap();
     let seconds = began.elapsed().as_secs();
-    let (granted, refused, violations) = (
-        arena.granted.load(SeqCst),
-        arena.refused.load(SeqCst),
-        arena.violations.load(SeqCst),
-    );
+    let (granted, refused, violations) =
+        (arena.granted.load(SeqCst), arena.refused.load(SeqCst), arena.violations.load(SeqCst));
     drop(arena);
-    let verification = Sqlite::open(&folder.path().join(DATABASE))
-        .unwrap()
-        .verify()
-        .unwrap();
+    let verification = Sqlite::open(&folder.path().join(DATABASE)).unwrap().verify().unwrap();
     let figures = serde_json::json!({
         "task": "soak ledger", "seed": seed, "threads": THREADS, "granted": granted, "refused": refused, "looks": looks,
         "above_hard": violations, "open": open, "entries": verification.entries, "windows": verification.windows,
         "verify_clean": verification.is_clean(), "seconds": seconds,
     });
-    finish(
-        &figures,
-        violations == 0 && open == 0 && verification.is_clean() && granted >= wanted && refused > 0,
-    )
+    finish(&figures, violations == 0 && open == 0 && verification.is_clean() && granted >= wanted && refused > 0)
 }

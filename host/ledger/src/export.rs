@@ -56,31 +56,18 @@ struct EntryRow {
 ///
 /// # Errors
 /// When the ledger cannot be read or the target not be written.
-pub fn export(
-    store: &Sqlite,
-    format: ExportFormat,
-    period: Period,
-    mut to: impl Write,
-) -> Result<u64, ExportError> {
+pub fn export(store: &Sqlite, format: ExportFormat, period: Period, mut to: impl Write) -> Result<u64, ExportError> {
     match format {
         ExportFormat::JsonLines => each_entry(store, period, |entry| {
             serde_json::to_writer(&mut to, entry)?;
             Ok(to.write_all(b"\n")?)
         }),
         ExportFormat::Csv => {
-            write_cells(
-                &mut to,
-                ENTRY_COLUMNS.iter().map(|&column| column.to_owned()),
-            )?;
-            each_entry(store, period, |entry| {
-                Ok(write_cells(&mut to, entry_cells(entry))?)
-            })
+            write_cells(&mut to, ENTRY_COLUMNS.iter().map(|&column| column.to_owned()))?;
+            each_entry(store, period, |entry| Ok(write_cells(&mut to, entry_cells(entry))?))
         }
         ExportFormat::Focus => {
-            write_cells(
-                &mut to,
-                FOCUS_COLUMNS.iter().map(|&column| column.to_owned()),
-            )?;
+            write_cells(&mut to, FOCUS_COLUMNS.iter().map(|&column| column.to_owned()))?;
             let mut lines = 0_u64;
             for call in load(store, period)? {
                 write_cells(&mut to, focus(&call)?)?;
@@ -106,13 +93,9 @@ fn each_entry(
                   WHERE charges.charge_set = entries.charge_set ORDER BY place)) \
                  FROM entries WHERE at_ms >= ?1 AND at_ms < ?2 ORDER BY entries.id";
     let stored = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
-    let mut statement = store
-        .connection()
-        .prepare(query)
-        .map_err(StoreError::from)?;
-    let mut rows = statement
-        .query(params![stored(period.from_ms), stored(period.until_ms)])
-        .map_err(StoreError::from)?;
+    let mut statement = store.connection().prepare(query).map_err(StoreError::from)?;
+    let mut rows =
+        statement.query(params![stored(period.from_ms), stored(period.until_ms)]).map_err(StoreError::from)?;
     let mut lines = 0_u64;
     while let Some(row) = rows.next().map_err(StoreError::from)? {
         write(&entry(row).map_err(StoreError::from)?)?;
@@ -122,39 +105,24 @@ fn each_entry(
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
-    let amount = |place| {
-        row.get::<_, i64>(place)
-            .map(|amount| Usd(Nanodollars::new(u64::try_from(amount).unwrap_or(0))))
-    };
+    let amount =
+        |place| row.get::<_, i64>(place).map(|amount| Usd(Nanodollars::new(u64::try_from(amount).unwrap_or(0))));
     let labels: Option<String> = row.get(8)?;
     Ok(EntryRow {
         id: row.get(0)?,
         at: time(u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)),
-        kind: EntryKind::ALL
-            .get(row.get::<_, usize>(2)?)
-            .map_or("unknown", |kind| kind.as_str()),
+        kind: EntryKind::ALL.get(row.get::<_, usize>(2)?).map_or("unknown", |kind| kind.as_str()),
         reservation: row.get(3)?,
         held_usd: amount(4)?,
         released_usd: amount(5)?,
         spent_usd: amount(6)?,
         refunded_usd: amount(7)?,
-        accounts: labels
-            .map(|labels| labels.split('\n').map(str::to_owned).collect())
-            .unwrap_or_default(),
+        accounts: labels.map(|labels| labels.split('\n').map(str::to_owned).collect()).unwrap_or_default(),
     })
 }
 
-const ENTRY_COLUMNS: [&str; 9] = [
-    "id",
-    "at",
-    "kind",
-    "reservation",
-    "held_usd",
-    "released_usd",
-    "spent_usd",
-    "refunded_usd",
-    "accounts",
-];
+const ENTRY_COLUMNS: [&str; 9] =
+    ["id", "at", "kind", "reservation", "held_usd", "released_usd", "spent_usd", "refunded_usd", "accounts"];
 
 fn entry_cells(entry: &EntryRow) -> [String; 9] {
     let amount = |amount: Usd| amount.0.to_decimal();
@@ -172,9 +140,7 @@ fn entry_cells(entry: &EntryRow) -> [String; 9] {
 }
 
 fn time(ms: u64) -> String {
-    let moment = i64::try_from(ms)
-        .ok()
-        .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let moment = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     moment.map_or_else(String::new, |moment| moment.to_string())
 }
 
@@ -210,9 +176,7 @@ const FOCUS_COLUMNS: [&str; 25] = [
 /// decision records, not in the ledger.
 fn focus(call: &Call) -> Result<[String; 25], serde_json::Error> {
     let cost = call.cost.to_decimal();
-    let tokens = call
-        .usage
-        .and_then(|usage| usage.input()?.checked_add(usage.output));
+    let tokens = call.usage.and_then(|usage| usage.input()?.checked_add(usage.output));
     let quantity = tokens.map_or_else(String::new, |tokens| tokens.to_string());
     let unit = || tokens.map_or_else(String::new, |_| "Tokens".to_owned());
     let tags = serde_json::json!({
@@ -244,8 +208,7 @@ fn focus(call: &Call) -> Result<[String; 25], serde_json::Error> {
         known(&call.work_item),
         known(&call.task_type),
         String::new(),
-        call.attempt
-            .map_or_else(String::new, |attempt| attempt.to_string()),
+        call.attempt.map_or_else(String::new, |attempt| attempt.to_string()),
     ])
 }
 
@@ -258,33 +221,13 @@ mod tests {
 
     fn exported(format: ExportFormat) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let budgets = Budgets::new(vec![Budget::each(
-            ScopeKind::Run,
-            Nanodollars::from_dollars(5).unwrap(),
-        )])
-        .unwrap();
+        let budgets = Budgets::new(vec![Budget::each(ScopeKind::Run, Nanodollars::from_dollars(5).unwrap())]).unwrap();
         let ledger = Ledger::open(folder.path(), budgets, Options::default(), 0).unwrap();
-        let path = ledger
-            .path(&[(Dimension::Scope(ScopeKind::Run), "r, 1")])
-            .unwrap();
+        let path = ledger.path(&[(Dimension::Scope(ScopeKind::Run), "r, 1")]).unwrap();
         let id = ReservationId(1);
         let amount = Nanodollars::from_dollars(1).unwrap();
-        ledger
-            .reserve(
-                &Request {
-                    id,
-                    path: &path,
-                    amount,
-                    expires_ms: 9,
-                },
-                0,
-            )
-            .unwrap();
-        let usage = Usage {
-            uncached_input: 3,
-            output: 4,
-            ..Usage::default()
-        };
+        ledger.reserve(&Request { id, path: &path, amount, expires_ms: 9 }, 0).unwrap();
+        let usage = Usage { uncached_input: 3, output: 4, ..Usage::default() };
         let call = Call {
             reservation: id.0.to_be_bytes(),
             run: "r, 1".into(),
@@ -293,35 +236,19 @@ mod tests {
             cost: amount,
             ..Call::default()
         };
-        ledger
-            .post(id, Settlement::exact(amount), Some(call), 1_000)
-            .unwrap()
-            .wait()
-            .unwrap();
+        ledger.post(id, Settlement::exact(amount), Some(call), 1_000).unwrap().wait().unwrap();
         drop(ledger);
         let mut bytes = Vec::new();
-        export(
-            &Sqlite::open(&folder.path().join(DATABASE)).unwrap(),
-            format,
-            Period::default(),
-            &mut bytes,
-        )
-        .unwrap();
+        export(&Sqlite::open(&folder.path().join(DATABASE)).unwrap(), format, Period::default(), &mut bytes).unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
     #[test]
     fn entries_are_lines_of_json() {
         let text = exported(ExportFormat::JsonLines);
-        let lines: Vec<serde_json::Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2);
-        assert_eq!(
-            (&lines[1]["kind"], &lines[1]["spent_usd"]),
-            (&"post".into(), &serde_json::json!(1.0))
-        );
+        assert_eq!((&lines[1]["kind"], &lines[1]["spent_usd"]), (&"post".into(), &serde_json::json!(1.0)));
         assert_eq!(lines[1]["accounts"], serde_json::json!(["run run=r, 1"]));
         assert_eq!(lines[1]["at"], "1970-01-01T00:00:01Z");
     }
@@ -338,9 +265,7 @@ mod tests {
         let text = exported(ExportFormat::Focus);
         let mut lines = text.lines();
         assert!(
-            lines.next().unwrap().starts_with(
-                "BilledCost,EffectiveCost,ListCost,BillingCurrency,ChargePeriodStart,"
-            )
+            lines.next().unwrap().starts_with("BilledCost,EffectiveCost,ListCost,BillingCurrency,ChargePeriodStart,")
         );
         let row = lines.next().unwrap();
         assert!(row.starts_with("1.000000000,1.000000000,1.000000000,USD,1970-01-01T00:00:00Z,1970-01-01T00:00:00Z,Usage,7,Tokens,7,Tokens,,m,"), "{row}");

@@ -9,9 +9,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tollgate_core::{MoneyError, Nanodollars, ScopeKind, Usage};
 
-use crate::book::{
-    BudgetError, Dimension, Refusal, Request, ReservationId, ReserveError, ResolveError, Settlement,
-};
+use crate::book::{BudgetError, Dimension, Refusal, Request, ReservationId, ReserveError, ResolveError, Settlement};
 use crate::calls::{Call, CallStatus};
 use crate::ledger::{Ledger, LedgerError};
 use crate::store::StoreError;
@@ -140,28 +138,18 @@ struct Row {
 ///
 /// # Errors
 /// The first line that is not of the form (unless such lines are skipped), or what the ledger says.
-pub fn import_trace(
-    ledger: &Ledger,
-    reader: impl BufRead,
-    on_malformed: OnMalformed,
-) -> Result<Imported, ImportError> {
+pub fn import_trace(ledger: &Ledger, reader: impl BufRead, on_malformed: OnMalformed) -> Result<Imported, ImportError> {
     let mut imported = Imported::default();
     let mut rows = read(reader, on_malformed, &mut imported)?;
     rows.sort_by_key(|row| (row.call.started_ms, row.number));
     for row in rows {
         take_in(ledger, row, &mut imported)?;
     }
-    ledger
-        .flush()
-        .map_err(|error| ImportError::Post(error.into()))?;
+    ledger.flush().map_err(|error| ImportError::Post(error.into()))?;
     Ok(imported)
 }
 
-fn read(
-    reader: impl BufRead,
-    on_malformed: OnMalformed,
-    imported: &mut Imported,
-) -> Result<Vec<Row>, ImportError> {
+fn read(reader: impl BufRead, on_malformed: OnMalformed, imported: &mut Imported) -> Result<Vec<Row>, ImportError> {
     let mut rows = Vec::new();
     let mut seen: HashMap<[u8; 16], u64> = HashMap::new();
     for (index, text) in reader.lines().enumerate() {
@@ -172,9 +160,7 @@ fn read(
         let occurrence = seen.entry(digest(&text, 0)).or_default();
         match parse(&text, line, *occurrence) {
             Ok(row) => rows.push(row),
-            Err(problem) if on_malformed == OnMalformed::Skip => {
-                imported.skipped.push((line, problem.to_string()))
-            }
+            Err(problem) if on_malformed == OnMalformed::Skip => imported.skipped.push((line, problem.to_string())),
             Err(problem) => return Err(ImportError::Line { line, problem }),
         }
         *occurrence = occurrence.saturating_add(1);
@@ -183,47 +169,22 @@ fn read(
 }
 
 fn take_in(ledger: &Ledger, row: Row, imported: &mut Imported) -> Result<(), ImportError> {
-    let Row {
-        number,
-        call,
-        names,
-        cost_known,
-    } = row;
+    let Row { number, call, names, cost_known } = row;
     let id = ReservationId(u128::from_be_bytes(call.reservation));
     if ledger.status(id)?.is_some() {
         imported.repeated = imported.repeated.saturating_add(1);
         return Ok(());
     }
-    let names: Vec<(Dimension, &str)> = names
-        .iter()
-        .map(|(dimension, name)| (*dimension, name.as_str()))
-        .collect();
+    let names: Vec<(Dimension, &str)> = names.iter().map(|(dimension, name)| (*dimension, name.as_str())).collect();
     let path = ledger.path(&names)?;
-    let (started_ms, ended_ms) = (
-        call.started_ms,
-        call.started_ms.saturating_add(call.duration_ms),
-    );
-    let request = Request {
-        id,
-        path: &path,
-        amount: call.cost,
-        expires_ms: ended_ms,
-    };
-    ledger
-        .reserve(&request, started_ms)
-        .map_err(|error| match error {
-            LedgerError::Book(ReserveError::Refused(refusal)) => ImportError::Budget {
-                line: number,
-                refusal,
-            },
-            other => ImportError::Reserve(other),
-        })?;
+    let (started_ms, ended_ms) = (call.started_ms, call.started_ms.saturating_add(call.duration_ms));
+    let request = Request { id, path: &path, amount: call.cost, expires_ms: ended_ms };
+    ledger.reserve(&request, started_ms).map_err(|error| match error {
+        LedgerError::Book(ReserveError::Refused(refusal)) => ImportError::Budget { line: number, refusal },
+        other => ImportError::Reserve(other),
+    })?;
     ledger.sent(id, ended_ms, started_ms)?;
-    let settlement = if cost_known {
-        Settlement::exact(call.cost)
-    } else {
-        Settlement::estimated(call.cost)
-    };
+    let settlement = if cost_known { Settlement::exact(call.cost) } else { Settlement::estimated(call.cost) };
     let _on_its_way = ledger.post(id, settlement, Some(call), ended_ms)?;
     imported.calls = imported.calls.saturating_add(1);
     imported.without_cost = imported.without_cost.saturating_add(u64::from(!cost_known));
@@ -232,10 +193,7 @@ fn take_in(ledger: &Ledger, row: Row, imported: &mut Imported) -> Result<(), Imp
 
 /// The line's own name: the same line has the same one whenever it is imported, and its repetitions have others.
 fn digest(text: &str, occurrence: u64) -> [u8; 16] {
-    let digest = Sha256::new()
-        .chain_update(occurrence.to_le_bytes())
-        .chain_update(text.as_bytes())
-        .finalize();
+    let digest = Sha256::new().chain_update(occurrence.to_le_bytes()).chain_update(text.as_bytes()).finalize();
     let mut id = [0; 16];
     id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
     id
@@ -244,17 +202,10 @@ fn digest(text: &str, occurrence: u64) -> [u8; 16] {
 fn parse(text: &str, number: usize, occurrence: u64) -> Result<Row, LineProblem> {
     let line: Line = serde_json::from_str(text)?;
     let started_ms =
-        u64::try_from(line.started_at.as_millisecond()).map_err(|_| LineProblem::Time {
-            field: "started_at",
-        })?;
-    let seconds = line.duration_s.map(|seconds| {
-        seconds.checked_mul(1000).ok_or(LineProblem::Time {
-            field: "duration_s",
-        })
-    });
-    let duration_ms = line
-        .duration_ms
-        .map_or_else(|| seconds.unwrap_or(Ok(0)), Ok)?;
+        u64::try_from(line.started_at.as_millisecond()).map_err(|_| LineProblem::Time { field: "started_at" })?;
+    let seconds =
+        line.duration_s.map(|seconds| seconds.checked_mul(1000).ok_or(LineProblem::Time { field: "duration_s" }));
+    let duration_ms = line.duration_ms.map_or_else(|| seconds.unwrap_or(Ok(0)), Ok)?;
     let cost = match line.cost_usd.as_deref().map(RawValue::get) {
         None | Some("null") => None,
         Some(number) => Some(Nanodollars::from_decimal_rounded(number)?),
@@ -286,19 +237,12 @@ fn parse(text: &str, number: usize, occurrence: u64) -> Result<Row, LineProblem>
         size: line.size,
         trace_id: line.trace_id,
     };
-    Ok(Row {
-        number,
-        call,
-        names,
-        cost_known,
-    })
+    Ok(Row { number, call, names, cost_known })
 }
 
 impl Line {
     fn usage(&self) -> Option<Usage> {
-        let output = self
-            .output_tokens
-            .filter(|_| self.usage_reported != Some(false))?;
+        let output = self.output_tokens.filter(|_| self.usage_reported != Some(false))?;
         Some(Usage {
             uncached_input: self.input_tokens.unwrap_or(0),
             cache_read: self.cache_read_tokens.unwrap_or(0),
@@ -310,22 +254,17 @@ impl Line {
     }
 
     fn names(&self) -> Vec<(Dimension, String)> {
-        let scope =
-            |kind, name: &Option<String>| name.clone().map(|name| (Dimension::Scope(kind), name));
+        let scope = |kind, name: &Option<String>| name.clone().map(|name| (Dimension::Scope(kind), name));
         let others = [
             scope(ScopeKind::Organisation, &self.organisation),
             scope(ScopeKind::Team, &self.team),
             scope(ScopeKind::Project, &self.project),
             scope(ScopeKind::WorkItem, &self.work_item),
             scope(ScopeKind::User, &self.user),
-            self.task_type
-                .clone()
-                .map(|name| (Dimension::TaskType, name)),
+            self.task_type.clone().map(|name| (Dimension::TaskType, name)),
             self.model.clone().map(|name| (Dimension::Model, name)),
         ];
         let run = (Dimension::Scope(ScopeKind::Run), self.run.clone());
-        std::iter::once(run)
-            .chain(others.into_iter().flatten())
-            .collect()
+        std::iter::once(run).chain(others.into_iter().flatten()).collect()
     }
 }

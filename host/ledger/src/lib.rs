@@ -32,6 +32,4 @@ pub mod store;
 
 pub use export::{ExportError, ExportFormat, export};
 pub use import::{ImportError, Imported, LineProblem, OnMalformed, import_trace};
-pub use ledger::{
-    DATABASE, Durability, Ledger, LedgerError, MAX_WAITING, OpenError, Options, Ticket,
-};
+pub use ledger::{DATABASE, Durability, Ledger, LedgerError, MAX_WAITING, OpenError, Options, Ticket};

@@ -20,23 +20,13 @@ impl Random {
 /// The number after a `--name`, or a default.
 #[allow(dead_code, reason = "not every example takes numbers")]
 pub fn number(name: &str, default: u64) -> u64 {
-    let mut arguments = std::env::args()
-        .skip_while(|argument| argument != name)
-        .skip(1);
-    arguments.next().map_or(default, |value| {
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("`{name} {value}` is no number"))
-    })
+    let mut arguments = std::env::args().skip_while(|argument| argument != name).skip(1);
+    arguments.next().map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("`{name} {value}` is no number")))
 }
 
 /// Prints the figures, and says by the exit status whether the bounds held.
 #[allow(dead_code, reason = "not every example takes this")]
 pub fn finish(figures: &serde_json::Value, held: bool) -> std::process::ExitCode {
     println!("{figures}");
-    if held {
-        std::process::ExitCode::SUCCESS
-    } else {
-        std::process::ExitCode::FAILURE
-    }
+    if held { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
 }

@@ -25,13 +25,7 @@ pub struct Balance {
 
 impl Balance {
     pub(super) const fn opened(bounds: Bounds, carried: Nanodollars) -> Self {
-        Self {
-            bounds,
-            spent: Nanodollars::ZERO,
-            reserved: Nanodollars::ZERO,
-            carried,
-            crossed: 0,
-        }
+        Self { bounds, spent: Nanodollars::ZERO, reserved: Nanodollars::ZERO, carried, crossed: 0 }
     }
 
     /// Spent and reserved; both are bounded by [`MAX_AMOUNT`], so the sum fits.
@@ -77,16 +71,7 @@ pub(super) struct Full;
 
 impl Account {
     pub(super) fn new(label: Arc<str>, rule: usize) -> Self {
-        Self {
-            state: AccountState {
-                label,
-                windows: SmallVec::new(),
-                grant: None,
-            },
-            rule,
-            touched: 0,
-            open: 0,
-        }
+        Self { state: AccountState { label, windows: SmallVec::new(), grant: None }, rule, touched: 0, open: 0 }
     }
 
     /// Opens the window that `now_ms` lies in, where it is later than the current one, and lets go of windows that no
@@ -102,23 +87,15 @@ impl Account {
             // A zone whose rules changed could give a window that begins in the last one.
             bounds.start_ms = bounds.start_ms.max(current.bounds.end_ms);
             let rolling = budget.window.rolling_ms().is_some();
-            if rolling {
-                Nanodollars::ZERO
-            } else {
-                carry(budget, self.ceiling(budget).0, &current, now_ms)
-            }
+            if rolling { Nanodollars::ZERO } else { carry(budget, self.ceiling(budget).0, &current, now_ms) }
         });
         let mut opened = Balance::opened(bounds, carried);
         if budget.window.rolling_ms().is_some() {
             opened.crossed = current.map_or(0, |current| current.crossed);
         }
-        let alive_from = budget
-            .window
-            .rolling_ms()
-            .map(|length| now_ms.saturating_sub(length));
+        let alive_from = budget.window.rolling_ms().map(|length| now_ms.saturating_sub(length));
         self.state.windows.retain(|window| {
-            window.reserved > Nanodollars::ZERO
-                || alive_from.is_some_and(|from| window.bounds.end_ms > from)
+            window.reserved > Nanodollars::ZERO || alive_from.is_some_and(|from| window.bounds.end_ms > from)
         });
         self.state.windows.push(opened);
         Some(opened)
@@ -126,11 +103,7 @@ impl Account {
 
     /// Limit and ceiling without what was carried over.
     pub(super) fn ceiling(&self, budget: &Budget) -> (Nanodollars, Nanodollars) {
-        self.state
-            .grant
-            .map_or((budget.limit, budget.hard), |grant| {
-                (grant.limit, grant.hard)
-            })
+        self.state.grant.map_or((budget.limit, budget.hard), |grant| (grant.limit, grant.hard))
     }
 
     /// The account as of a window that began at `start_ms`: what counts against its limit and ceiling.
@@ -138,15 +111,8 @@ impl Account {
         let (limit, hard) = self.ceiling(budget);
         let Some(length_ms) = budget.window.rolling_ms() else {
             let window = self.window(start_ms).copied();
-            let window = window.unwrap_or_else(|| {
-                Balance::opened(budget.window.bounds(start_ms), Nanodollars::ZERO)
-            });
-            let Balance {
-                spent,
-                reserved,
-                carried,
-                ..
-            } = window;
+            let window = window.unwrap_or_else(|| Balance::opened(budget.window.bounds(start_ms), Nanodollars::ZERO));
+            let Balance { spent, reserved, carried, .. } = window;
             return Standing {
                 spent,
                 reserved,
@@ -155,40 +121,17 @@ impl Account {
                 window_end_ms: window.bounds.end_ms,
             };
         };
-        let from = self
-            .state
-            .windows
-            .last()
-            .map_or(0, |window| window.bounds.start_ms)
-            .saturating_sub(length_ms);
-        let mut sum = Balance::opened(
-            Bounds {
-                start_ms,
-                end_ms: start_ms,
-            },
-            Nanodollars::ZERO,
-        );
+        let from = self.state.windows.last().map_or(0, |window| window.bounds.start_ms).saturating_sub(length_ms);
+        let mut sum = Balance::opened(Bounds { start_ms, end_ms: start_ms }, Nanodollars::ZERO);
         for window in &self.state.windows {
             if window.bounds.end_ms > from {
                 sum.spent = sum.spent.saturating_add(window.spent);
             }
             sum.reserved = sum.reserved.saturating_add(window.reserved);
         }
-        let oldest = self
-            .state
-            .windows
-            .iter()
-            .find(|window| window.spent > Nanodollars::ZERO);
-        let relief = oldest
-            .map_or(start_ms, |window| window.bounds.end_ms)
-            .saturating_add(length_ms);
-        Standing {
-            spent: sum.spent,
-            reserved: sum.reserved,
-            limit,
-            hard,
-            window_end_ms: relief,
-        }
+        let oldest = self.state.windows.iter().find(|window| window.spent > Nanodollars::ZERO);
+        let relief = oldest.map_or(start_ms, |window| window.bounds.end_ms).saturating_add(length_ms);
+        Standing { spent: sum.spent, reserved: sum.reserved, limit, hard, window_end_ms: relief }
     }
 
     pub(super) fn current(&self) -> Option<&Balance> {
@@ -196,30 +139,17 @@ impl Account {
     }
 
     pub(super) fn window(&self, start_ms: u64) -> Option<&Balance> {
-        self.state
-            .windows
-            .iter()
-            .rev()
-            .find(|window| window.bounds.start_ms == start_ms)
+        self.state.windows.iter().rev().find(|window| window.bounds.start_ms == start_ms)
     }
 
     fn window_mut(&mut self, start_ms: u64) -> Option<&mut Balance> {
-        self.state
-            .windows
-            .iter_mut()
-            .rev()
-            .find(|window| window.bounds.start_ms == start_ms)
+        self.state.windows.iter_mut().rev().find(|window| window.bounds.start_ms == start_ms)
     }
 
     /// Whether so much more can be held or spent in that window without leaving what storage can hold.
     pub(super) fn has_room(&self, start_ms: u64, amount: Nanodollars) -> Result<(), Full> {
-        let used = self
-            .window(start_ms)
-            .map_or(Nanodollars::ZERO, Balance::used);
-        used.checked_add(amount)
-            .filter(|sum| *sum <= MAX_AMOUNT)
-            .map(|_| ())
-            .ok_or(Full)
+        let used = self.window(start_ms).map_or(Nanodollars::ZERO, Balance::used);
+        used.checked_add(amount).filter(|sum| *sum <= MAX_AMOUNT).map(|_| ()).ok_or(Full)
     }
 
     /// Moves money in the window that began at `start_ms`. A window that no longer counts (a late correction) is
@@ -229,9 +159,8 @@ impl Account {
             return;
         };
         let plus = |balance: Nanodollars, more: Nanodollars| balance.checked_add(more);
-        let minus = |balance: Option<Nanodollars>, less: Nanodollars| {
-            balance.and_then(|balance| balance.checked_sub(less))
-        };
+        let minus =
+            |balance: Option<Nanodollars>, less: Nanodollars| balance.and_then(|balance| balance.checked_sub(less));
         let reserved = minus(plus(window.reserved, change.hold), change.release);
         let spent = minus(plus(window.spent, change.spend), change.refund);
         window.reserved = reserved.expect("a reservation releases what it holds, once");
@@ -242,28 +171,18 @@ impl Account {
     /// fallen [`HYSTERESIS_PERMILLE`] below it (a late correction, a raised limit).
     pub(super) fn cross(&mut self, budget: &Budget, start_ms: u64) -> Crossing {
         // A rolling window is one window, whatever parts it is kept in: the newest part remembers.
-        let newest = self
-            .current()
-            .map_or(start_ms, |window| window.bounds.start_ms);
-        let start_ms = if budget.window.rolling_ms().is_some() {
-            newest
-        } else {
-            start_ms
-        };
+        let newest = self.current().map_or(start_ms, |window| window.bounds.start_ms);
+        let start_ms = if budget.window.rolling_ms().is_some() { newest } else { start_ms };
         let standing = self.standing(budget, start_ms);
         let Some(window) = self.window_mut(start_ms) else {
             return Crossing::default();
         };
         let before = window.crossed;
-        let at = standing.spent.permille_of(standing.limit);
         for (bit, threshold) in budget.thresholds.iter().enumerate() {
-            let mask = u32::try_from(bit)
-                .ok()
-                .and_then(|bit| 1_u16.checked_shl(bit))
-                .unwrap_or(0);
-            if at >= *threshold {
+            let mask = u32::try_from(bit).ok().and_then(|bit| 1_u16.checked_shl(bit)).unwrap_or(0);
+            if standing.has_reached(*threshold) {
                 window.crossed |= mask;
-            } else if at.saturating_add(HYSTERESIS_PERMILLE) <= *threshold {
+            } else if threshold.checked_sub(HYSTERESIS_PERMILLE).is_some_and(|low| !standing.is_above(low)) {
                 window.crossed &= !mask;
             }
         }
@@ -318,11 +237,29 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether spend is at least so many thousandths of the limit; nothing spent has reached nothing. By multiplication, since
+    /// this is asked of every account at every post and a wide division costs more than the rest of it.
+    fn has_reached(&self, permille: u32) -> bool {
+        self.spent > Nanodollars::ZERO && self.spent_thousandfold() >= self.limit_times(permille)
+    }
+
+    /// Whether spend is above so many thousandths of the limit.
+    fn is_above(&self, permille: u32) -> bool {
+        self.spent > Nanodollars::ZERO && self.spent_thousandfold() > self.limit_times(permille)
+    }
+
+    fn spent_thousandfold(&self) -> u128 {
+        u128::from(self.spent.as_u64()).saturating_mul(1000)
+    }
+
+    fn limit_times(&self, permille: u32) -> u128 {
+        u128::from(self.limit.as_u64()).saturating_mul(u128::from(permille))
+    }
+
     /// What is left below the ceiling.
     #[must_use]
     pub const fn headroom(&self) -> Nanodollars {
-        self.hard
-            .saturating_sub(self.spent.saturating_add(self.reserved))
+        self.hard.saturating_sub(self.spent.saturating_add(self.reserved))
     }
 }
 
@@ -330,10 +267,7 @@ impl Standing {
 /// passed without a dispatch leaves all of its limit.
 fn carry(budget: &Budget, limit: Nanodollars, last: &Balance, now_ms: u64) -> Nanodollars {
     let most = budget.carry_over;
-    let mut carried = limit
-        .saturating_add(last.carried)
-        .saturating_sub(last.used())
-        .min(most);
+    let mut carried = limit.saturating_add(last.carried).saturating_sub(last.used()).min(most);
     let mut end_ms = last.bounds.end_ms;
     while carried < most && limit > Nanodollars::ZERO {
         let skipped = budget.window.bounds(end_ms);

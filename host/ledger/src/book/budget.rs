@@ -87,11 +87,7 @@ const HARD_PERMILLE: u128 = 1100;
 impl Budget {
     /// A budget with the default ceiling (110 %), that never starts anew and emits events at 80 % and 100 %.
     #[must_use]
-    pub fn new(
-        name: impl Into<Arc<str>>,
-        selector: Vec<(Dimension, Pattern)>,
-        limit: Nanodollars,
-    ) -> Self {
+    pub fn new(name: impl Into<Arc<str>>, selector: Vec<(Dimension, Pattern)>, limit: Nanodollars) -> Self {
         Self {
             name: name.into(),
             selector,
@@ -107,11 +103,7 @@ impl Budget {
     /// Each scope of that kind has an account of its own.
     #[must_use]
     pub fn each(kind: ScopeKind, limit: Nanodollars) -> Self {
-        Self::new(
-            kind.as_str(),
-            vec![(Dimension::Scope(kind), Pattern::Each("*".into()))],
-            limit,
-        )
+        Self::new(kind.as_str(), vec![(Dimension::Scope(kind), Pattern::Each("*".into()))], limit)
     }
 
     /// The account that a dispatch with these names is charged to; nothing when the budget does not cover it.
@@ -120,9 +112,7 @@ impl Budget {
         let mut id = AccountHasher::default();
         id.part(&self.name);
         for (dimension, pattern) in &self.selector {
-            let (_, name) = names
-                .iter()
-                .find(|(named, name)| named == dimension && pattern.covers(name))?;
+            let (_, name) = names.iter().find(|(named, name)| named == dimension && pattern.covers(name))?;
             if matches!(pattern, Pattern::Each(_)) {
                 let _ = write!(label, " {dimension}={name}");
                 id.part(name);
@@ -150,19 +140,13 @@ struct AccountHasher(Sha256);
 
 impl AccountHasher {
     fn part(&mut self, name: &str) {
-        self.0
-            .update(u64::try_from(name.len()).unwrap_or(u64::MAX).to_le_bytes());
+        self.0.update(u64::try_from(name.len()).unwrap_or(u64::MAX).to_le_bytes());
         self.0.update(name.as_bytes());
     }
 
     fn finish(self) -> AccountId {
         let digest = self.0.finalize();
-        AccountId(
-            digest
-                .iter()
-                .take(16)
-                .fold(0, |id, byte| (id << 8) | u128::from(*byte)),
-        )
+        AccountId(digest.iter().take(16).fold(0, |id, byte| (id << 8) | u128::from(*byte)))
     }
 }
 
@@ -212,12 +196,7 @@ pub struct PathAccount {
 impl PathAccount {
     /// An account as storage knows it; it can be settled, not reserved from.
     pub(crate) fn restored(id: AccountId, budget: &str, label: &str) -> Self {
-        Self {
-            id,
-            budget: budget.into(),
-            label: label.into(),
-            rule: usize::MAX,
-        }
+        Self { id, budget: budget.into(), label: label.into(), rule: usize::MAX }
     }
 }
 
@@ -240,20 +219,12 @@ impl Path {
 
     /// A path as storage knows it: of no version, so nothing new is reserved on it.
     pub(crate) fn restored(accounts: Vec<PathAccount>) -> Self {
-        Self(Arc::new(PathInner {
-            version: u64::MAX,
-            accounts,
-            beneficiaries: Vec::new(),
-        }))
+        Self(Arc::new(PathInner { version: u64::MAX, accounts, beneficiaries: Vec::new() }))
     }
 
     pub(super) fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
-            || self.0.accounts.iter().map(|account| account.id).eq(other
-                .0
-                .accounts
-                .iter()
-                .map(|account| account.id))
+            || self.0.accounts.iter().map(|account| account.id).eq(other.0.accounts.iter().map(|account| account.id))
     }
 }
 
@@ -267,9 +238,7 @@ pub enum BudgetError {
         name: Arc<str>,
     },
     /// The ceiling is below the limit.
-    #[error(
-        "budget `{name}`: `hard` is {hard}, below the limit of {limit}: raise `hard` or drop it"
-    )]
+    #[error("budget `{name}`: `hard` is {hard}, below the limit of {limit}: raise `hard` or drop it")]
     HardBelowLimit {
         /// Which budget.
         name: Arc<str>,
@@ -321,25 +290,16 @@ impl Budgets {
         for (index, budget) in rules.iter().enumerate() {
             check(budget)?;
             if by_name.insert(Arc::clone(&budget.name), index).is_some() {
-                return Err(BudgetError::Duplicate {
-                    name: Arc::clone(&budget.name),
-                });
+                return Err(BudgetError::Duplicate { name: Arc::clone(&budget.name) });
             }
         }
-        Ok(Self {
-            version: 0,
-            rules,
-            by_name,
-        })
+        Ok(Self { version: 0, rules, by_name })
     }
 
     /// These budgets as the successor of others.
     #[must_use]
     pub(super) fn after(self, earlier: &Self) -> Self {
-        Self {
-            version: earlier.version.saturating_add(1),
-            ..self
-        }
+        Self { version: earlier.version.saturating_add(1), ..self }
     }
 
     /// The accounts of a dispatch with these names. A dimension may be named several times (a model and its family).
@@ -349,34 +309,17 @@ impl Budgets {
     pub fn path(&self, names: &[(Dimension, &str)]) -> Result<Path, BudgetError> {
         let charged = self.rules.iter().enumerate().filter_map(|(rule, budget)| {
             let (id, label) = budget.account(names)?;
-            Some(PathAccount {
-                id,
-                budget: Arc::clone(&budget.name),
-                label,
-                rule,
-            })
+            Some(PathAccount { id, budget: Arc::clone(&budget.name), label, rule })
         });
         let accounts: Vec<PathAccount> = charged.collect();
         if accounts.len() > MAX_ACCOUNTS {
-            return Err(BudgetError::TooManyAccounts {
-                count: accounts.len(),
-            });
+            return Err(BudgetError::TooManyAccounts { count: accounts.len() });
         }
-        let approvable = |dimension: &Dimension| {
-            matches!(
-                dimension,
-                Dimension::Scope(ScopeKind::Run | ScopeKind::WorkItem)
-            )
-        };
+        let approvable =
+            |dimension: &Dimension| matches!(dimension, Dimension::Scope(ScopeKind::Run | ScopeKind::WorkItem));
         let beneficiaries = names.iter().filter(|(dimension, _)| approvable(dimension));
-        let beneficiaries = beneficiaries
-            .map(|(dimension, name)| format!("{dimension}={name}").into())
-            .collect();
-        Ok(Path(Arc::new(PathInner {
-            version: self.version,
-            accounts,
-            beneficiaries,
-        })))
+        let beneficiaries = beneficiaries.map(|(dimension, name)| format!("{dimension}={name}").into()).collect();
+        Ok(Path(Arc::new(PathInner { version: self.version, accounts, beneficiaries })))
     }
 
     /// The budget of that name.
@@ -403,18 +346,11 @@ impl Budgets {
 pub(super) fn check(budget: &Budget) -> Result<(), BudgetError> {
     let name = || Arc::clone(&budget.name);
     if budget.hard < budget.limit {
-        return Err(BudgetError::HardBelowLimit {
-            name: name(),
-            limit: budget.limit,
-            hard: budget.hard,
-        });
+        return Err(BudgetError::HardBelowLimit { name: name(), limit: budget.limit, hard: budget.hard });
     }
     for amount in [budget.limit, budget.carry_over] {
         if amount > MAX_AMOUNT {
-            return Err(BudgetError::TooLarge {
-                name: name(),
-                amount,
-            });
+            return Err(BudgetError::TooLarge { name: name(), amount });
         }
     }
     if budget.thresholds.len() > MAX_THRESHOLDS || !budget.thresholds.is_sorted_by(|a, b| a < b) {
@@ -431,13 +367,7 @@ mod tests {
     const USER: Dimension = Dimension::Scope(ScopeKind::User);
 
     fn labels(budgets: &Budgets, names: &[(Dimension, &str)]) -> Vec<String> {
-        budgets
-            .path(names)
-            .expect("a path")
-            .accounts()
-            .iter()
-            .map(|account| account.label.to_string())
-            .collect()
+        budgets.path(names).expect("a path").accounts().iter().map(|account| account.label.to_string()).collect()
     }
 
     #[test]
@@ -446,85 +376,45 @@ mod tests {
         let budgets = Budgets::new(vec![
             Budget::new("everything", vec![], dollar),
             Budget::new("reds", vec![(TEAM, Pattern::Each("red-*".into()))], dollar),
-            Budget::new(
-                "two",
-                vec![(TEAM, Pattern::Shared(vec!["red-1".into(), "blue".into()]))],
-                dollar,
-            ),
+            Budget::new("two", vec![(TEAM, Pattern::Shared(vec!["red-1".into(), "blue".into()]))], dollar),
             Budget::new(
                 "dear",
-                vec![
-                    (USER, Pattern::Each("*".into())),
-                    (Dimension::Model, Pattern::Each("opus*".into())),
-                ],
+                vec![(USER, Pattern::Each("*".into())), (Dimension::Model, Pattern::Each("opus*".into()))],
                 dollar,
             ),
         ])
         .expect("budgets");
-        assert_eq!(
-            labels(&budgets, &[(TEAM, "red-1")]),
-            ["everything", "reds team=red-1", "two"]
-        );
-        assert_eq!(
-            labels(&budgets, &[(TEAM, "blue"), (USER, "ada")]),
-            ["everything", "two"]
-        );
+        assert_eq!(labels(&budgets, &[(TEAM, "red-1")]), ["everything", "reds team=red-1", "two"]);
+        assert_eq!(labels(&budgets, &[(TEAM, "blue"), (USER, "ada")]), ["everything", "two"]);
         assert_eq!(
             labels(&budgets, &[(USER, "ada"), (Dimension::Model, "opus-4")]),
             ["everything", "dear user=ada model=opus-4"]
         );
-        let two = |team| {
-            budgets.path(&[(TEAM, team)]).expect("a path").accounts()[1..]
-                .last()
-                .map(|account| account.id)
-        };
+        let two =
+            |team| budgets.path(&[(TEAM, team)]).expect("a path").accounts()[1..].last().map(|account| account.id);
         assert_eq!(two("red-1"), two("blue"));
     }
 
     #[test]
     fn names_cannot_be_chosen_to_fall_together() {
         let dollar = Nanodollars::new(1_000_000_000);
-        let selector = vec![
-            (TEAM, Pattern::Each("*".into())),
-            (USER, Pattern::Each("*".into())),
-        ];
+        let selector = vec![(TEAM, Pattern::Each("*".into())), (USER, Pattern::Each("*".into()))];
         let budgets = Budgets::new(vec![Budget::new("b", selector, dollar)]).expect("budgets");
-        let id = |team, user| {
-            budgets
-                .path(&[(TEAM, team), (USER, user)])
-                .expect("a path")
-                .accounts()[0]
-                .id
-        };
+        let id = |team, user| budgets.path(&[(TEAM, team), (USER, user)]).expect("a path").accounts()[0].id;
         assert_ne!(id("a user=b", "c"), id("a", "b user=c"));
     }
 
     #[test]
     fn what_is_wrong_with_a_budget_is_named() {
         let dollar = Nanodollars::new(1_000_000_000);
-        let low = Budget {
-            hard: Nanodollars::new(1),
-            ..Budget::each(ScopeKind::Run, dollar)
-        };
+        let low = Budget { hard: Nanodollars::new(1), ..Budget::each(ScopeKind::Run, dollar) };
         assert_eq!(
             Budgets::new(vec![low]).map(|_| ()).unwrap_err().to_string(),
             "budget `run`: `hard` is 0.000000001 USD, below the limit of 1.00 USD: raise `hard` or drop it"
         );
-        let twice = vec![
-            Budget::each(ScopeKind::Run, dollar),
-            Budget::each(ScopeKind::Run, dollar),
-        ];
-        assert!(matches!(
-            Budgets::new(twice),
-            Err(BudgetError::Duplicate { .. })
-        ));
-        let unsorted = Budget {
-            thresholds: vec![900, 800],
-            ..Budget::each(ScopeKind::Run, dollar)
-        };
-        assert!(matches!(
-            Budgets::new(vec![unsorted]),
-            Err(BudgetError::Thresholds { .. })
-        ));
+        let twice = vec![Budget::each(ScopeKind::Run, dollar), Budget::each(ScopeKind::Run, dollar)];
+        assert!(matches!(Budgets::new(twice), Err(BudgetError::Duplicate { .. })));
+        let unsorted = Budget { thresholds: vec![900, 800], ..Budget::each(ScopeKind::Run, dollar) };
+        assert!(matches!(Budgets::new(vec![unsorted]), Err(BudgetError::Thresholds { .. })));
     }
 }

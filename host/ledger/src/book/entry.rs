@@ -113,10 +113,7 @@ impl Effects {
     /// Nothing happened.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-            && self.opened.is_empty()
-            && self.crossed.is_empty()
-            && self.events.is_empty()
+        self.entries.is_empty() && self.opened.is_empty() && self.crossed.is_empty() && self.events.is_empty()
     }
 }
 

@@ -28,10 +28,7 @@ impl Refusal {
     /// try again before it is refused, since worst cases mostly turn out smaller.
     #[must_use]
     pub fn is_brief(&self) -> bool {
-        self.standing
-            .spent
-            .checked_add(self.amount)
-            .is_some_and(|sum| sum <= self.standing.hard)
+        self.standing.spent.checked_add(self.amount).is_some_and(|sum| sum <= self.standing.hard)
     }
 }
 

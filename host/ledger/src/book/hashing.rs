@@ -23,8 +23,7 @@ impl Hasher for Fold {
     }
 
     fn write_u64(&mut self, value: u64) {
-        let product =
-            u128::from(self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+        let product = u128::from(self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
         let folded = product ^ (product >> 64);
         self.0 = u64::try_from(folded & u128::from(u64::MAX)).unwrap_or(0);
     }

@@ -50,8 +50,8 @@ use tollgate_core::Nanodollars;
 use account::Account;
 pub use account::{AccountState, Balance, Change, Grant, HYSTERESIS_PERMILLE, Standing};
 pub use budget::{
-    AccountId, Budget, BudgetError, Budgets, Dimension, MAX_ACCOUNTS, MAX_AMOUNT, MAX_THRESHOLDS,
-    Path, PathAccount, Pattern, default_hard,
+    AccountId, Budget, BudgetError, Budgets, Dimension, MAX_ACCOUNTS, MAX_AMOUNT, MAX_THRESHOLDS, Path, PathAccount,
+    Pattern, default_hard,
 };
 pub use entry::{Effects, Entry, EntryKind, Event, Opened, ReservationId, Windows};
 pub use errors::{AdmitError, LimitError, Refusal, ReserveError, ResolveError};
@@ -146,14 +146,8 @@ impl Book {
     pub fn replace_budgets(&mut self, budgets: Budgets) {
         let budgets = budgets.after(&self.budgets);
         for account in self.accounts.iter_mut().flatten() {
-            let name = self
-                .budgets
-                .rules
-                .get(account.rule)
-                .map(|budget| Arc::clone(&budget.name));
-            account.rule = name
-                .and_then(|name| budgets.index(&name))
-                .unwrap_or(usize::MAX);
+            let name = self.budgets.rules.get(account.rule).map(|budget| Arc::clone(&budget.name));
+            account.rule = name.and_then(|name| budgets.index(&name)).unwrap_or(usize::MAX);
         }
         self.budgets = budgets;
     }
@@ -169,20 +163,9 @@ impl Book {
         limit: Nanodollars,
         hard: Nanodollars,
     ) -> Result<(Nanodollars, Nanodollars), LimitError> {
-        let index = self
-            .budgets
-            .index(name)
-            .ok_or_else(|| LimitError::Unknown { name: name.into() })?;
-        let budget = self
-            .budgets
-            .rules
-            .get_mut(index)
-            .ok_or_else(|| LimitError::Unknown { name: name.into() })?;
-        let changed = Budget {
-            limit,
-            hard,
-            ..budget.clone()
-        };
+        let index = self.budgets.index(name).ok_or_else(|| LimitError::Unknown { name: name.into() })?;
+        let budget = self.budgets.rules.get_mut(index).ok_or_else(|| LimitError::Unknown { name: name.into() })?;
+        let changed = Budget { limit, hard, ..budget.clone() };
         budget::check(&changed)?;
         let before = (budget.limit, budget.hard);
         *budget = changed;
@@ -195,9 +178,7 @@ impl Book {
     /// # Errors
     /// When the account is not resident.
     pub fn grant(&mut self, account: &PathAccount, grant: Option<Grant>) -> Result<(), AdmitError> {
-        let slot = self.slot(account).ok_or_else(|| AdmitError::NotResident {
-            label: Arc::clone(&account.label),
-        })?;
+        let slot = self.slot(account).ok_or_else(|| AdmitError::NotResident { label: Arc::clone(&account.label) })?;
         if let Some(account) = self.account_mut(slot) {
             account.state.grant = grant;
         }
@@ -218,12 +199,8 @@ impl Book {
         let standing = |account: &PathAccount| {
             let budget = self.budgets.rules.get(account.rule)?;
             let fresh = || Account::new(Arc::clone(&account.label), account.rule);
-            let mut known = self
-                .by_id
-                .get(&account.id)
-                .and_then(|slot| self.account(*slot))
-                .cloned()
-                .unwrap_or_else(fresh);
+            let mut known =
+                self.by_id.get(&account.id).and_then(|slot| self.account(*slot)).cloned().unwrap_or_else(fresh);
             known.roll(budget, now_ms);
             let start_ms = known.current()?.bounds.start_ms;
             Some(known.standing(budget, start_ms))
@@ -245,44 +222,30 @@ impl Book {
 
     /// Every resident account.
     pub fn accounts(&self) -> impl Iterator<Item = (AccountId, &AccountState)> {
-        self.by_id
-            .iter()
-            .filter_map(|(id, slot)| Some((*id, &self.account(*slot)?.state)))
+        self.by_id.iter().filter_map(|(id, slot)| Some((*id, &self.account(*slot)?.state)))
     }
 
     /// The accounts of a path that are not in memory.
     pub fn missing<'path>(&self, path: &'path Path) -> impl Iterator<Item = &'path PathAccount> {
-        path.accounts()
-            .iter()
-            .filter(|account| !self.by_id.contains_key(&account.id))
+        path.accounts().iter().filter(|account| !self.by_id.contains_key(&account.id))
     }
 
     /// Takes an account in from storage, or as a new one where storage does not know it.
     ///
     /// # Errors
     /// When it is in memory already: what storage knows may be older.
-    pub fn admit(
-        &mut self,
-        account: &PathAccount,
-        state: Option<AccountState>,
-    ) -> Result<(), AdmitError> {
+    pub fn admit(&mut self, account: &PathAccount, state: Option<AccountState>) -> Result<(), AdmitError> {
         if self.by_id.contains_key(&account.id) {
-            return Err(AdmitError::Resident {
-                label: Arc::clone(&account.label),
-            });
+            return Err(AdmitError::Resident { label: Arc::clone(&account.label) });
         }
         let rule = self.budgets.index(&account.budget).unwrap_or(usize::MAX);
         let mut admitted = Account::new(Arc::clone(&account.label), rule);
         if let Some(mut state) = state {
-            let rolling = self
-                .budgets
-                .rules
-                .get(rule)
-                .is_some_and(|budget| budget.window.rolling_ms().is_some());
+            let rolling = self.budgets.rules.get(rule).is_some_and(|budget| budget.window.rolling_ms().is_some());
             let current = state.windows.last().map(|window| window.bounds);
-            state.windows.retain(|window| {
-                rolling || window.reserved > Nanodollars::ZERO || Some(window.bounds) == current
-            });
+            state
+                .windows
+                .retain(|window| rolling || window.reserved > Nanodollars::ZERO || Some(window.bounds) == current);
             admitted.state = state;
         }
         self.place(account.id, admitted);
@@ -296,31 +259,14 @@ impl Book {
     pub fn admit_reservation(&mut self, id: ReservationId, held: Held) -> Result<(), AdmitError> {
         let mut slots = Slots::new();
         for account in held.path.accounts() {
-            let slot = self.slot(account).ok_or_else(|| AdmitError::NotResident {
-                label: Arc::clone(&account.label),
-            })?;
+            let slot =
+                self.slot(account).ok_or_else(|| AdmitError::NotResident { label: Arc::clone(&account.label) })?;
             slots.push(slot);
         }
         slots.iter().for_each(|slot| self.opened_in(*slot));
-        let Held {
-            amount,
-            path,
-            windows,
-            sent,
-            deadline_ms,
-        } = held;
-        self.reservations.insert(
-            id,
-            Reservation {
-                asked: amount,
-                held: amount,
-                path,
-                slots,
-                windows,
-                sent,
-                deadline_ms,
-            },
-        );
+        let Held { amount, path, windows, sent, deadline_ms } = held;
+        self.reservations
+            .insert(id, Reservation { asked: amount, held: amount, path, slots, windows, sent, deadline_ms });
         Ok(())
     }
 
@@ -338,27 +284,16 @@ impl Book {
     /// How a reservation stands; nothing where the book does not know it.
     #[must_use]
     pub fn status(&self, id: ReservationId) -> Option<Status> {
-        let open = |reservation: &Reservation| Status::Open {
-            held: reservation.held,
-            sent: reservation.sent,
-        };
-        let ended = || {
-            self.resolved
-                .get(id)
-                .map(|resolved| Status::Ended(resolved.resolution))
-        };
+        let open = |reservation: &Reservation| Status::Open { held: reservation.held, sent: reservation.sent };
+        let ended = || self.resolved.get(id).map(|resolved| Status::Ended(resolved.resolution));
         self.reservations.get(&id).map(open).or_else(ended)
     }
 
     /// What a reservation, open or ended, is charged to.
     #[must_use]
     pub fn path_of(&self, id: ReservationId) -> Option<Path> {
-        let open = self
-            .reservations
-            .get(&id)
-            .map(|reservation| &reservation.path);
-        open.or_else(|| self.resolved.get(id).map(|resolved| &resolved.path))
-            .cloned()
+        let open = self.reservations.get(&id).map(|reservation| &reservation.path);
+        open.or_else(|| self.resolved.get(id).map(|resolved| &resolved.path)).cloned()
     }
 
     /// Lets idle accounts go, the longest unused first, until at most `keep` are left; those that `may_go` keeps stay.
@@ -385,10 +320,7 @@ impl Book {
         }
         for (_, id, slot) in &idle {
             self.by_id.remove(id);
-            if let Some(place) = self
-                .accounts
-                .get_mut(usize::try_from(*slot).unwrap_or(usize::MAX))
-            {
+            if let Some(place) = self.accounts.get_mut(usize::try_from(*slot).unwrap_or(usize::MAX)) {
                 *place = None;
                 self.vacant.push(*slot);
             }
@@ -411,13 +343,9 @@ impl Book {
     fn place(&mut self, id: AccountId, account: Account) -> u32 {
         let slot = self.vacant.pop().unwrap_or_else(|| {
             self.accounts.push(None);
-            u32::try_from(self.accounts.len().saturating_sub(1))
-                .expect("fewer than four billion accounts in memory")
+            u32::try_from(self.accounts.len().saturating_sub(1)).expect("fewer than four billion accounts in memory")
         });
-        if let Some(place) = usize::try_from(slot)
-            .ok()
-            .and_then(|slot| self.accounts.get_mut(slot))
-        {
+        if let Some(place) = usize::try_from(slot).ok().and_then(|slot| self.accounts.get_mut(slot)) {
             *place = Some(account);
         }
         self.by_id.insert(id, slot);

@@ -13,37 +13,15 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Clone, Debug)]
 enum Op {
-    Reserve {
-        run: usize,
-        team: usize,
-        amount: u64,
-    },
-    Extend {
-        which: usize,
-        total: u64,
-    },
-    Send {
-        which: usize,
-    },
-    Post {
-        which: usize,
-        cost: u64,
-        estimated: bool,
-    },
-    Void {
-        which: usize,
-    },
-    Correct {
-        which: usize,
-        cost: u64,
-    },
+    Reserve { run: usize, team: usize, amount: u64 },
+    Extend { which: usize, total: u64 },
+    Send { which: usize },
+    Post { which: usize, cost: u64, estimated: bool },
+    Void { which: usize },
+    Correct { which: usize, cost: u64 },
     Sweep,
-    Limit {
-        limit: u64,
-    },
-    Clock {
-        to: Jump,
-    },
+    Limit { limit: u64 },
+    Clock { to: Jump },
 }
 
 #[derive(Clone, Debug)]
@@ -87,13 +65,8 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 fn window() -> impl Strategy<Value = Window> {
-    let zone = prop_oneof![
-        Just("Europe/Berlin"),
-        Just("America/New_York"),
-        Just("UTC"),
-        Just("Asia/Kolkata")
-    ]
-    .prop_map(|name| TimeZone::get(name).unwrap());
+    let zone = prop_oneof![Just("Europe/Berlin"), Just("America/New_York"), Just("UTC"), Just("Asia/Kolkata")]
+        .prop_map(|name| TimeZone::get(name).unwrap());
     prop_oneof![
         Just(Window::Total),
         zone.clone().prop_map(Window::Hour),
@@ -130,33 +103,22 @@ struct Naive {
 impl Naive {
     fn spent(&self, account: AccountId, start: u64) -> u64 {
         let cost = |line: &&Line| match line.state {
-            State::Ended(
-                Resolution::Posted(cost)
-                | Resolution::Estimated(cost)
-                | Resolution::Corrected(cost),
-            ) => cost.as_u64(),
+            State::Ended(Resolution::Posted(cost) | Resolution::Estimated(cost) | Resolution::Corrected(cost)) => {
+                cost.as_u64()
+            }
             _ => 0,
         };
-        self.lines
-            .iter()
-            .filter(|line| line.accounts.contains(&(account, start)))
-            .map(|line| cost(&line))
-            .sum()
+        self.lines.iter().filter(|line| line.accounts.contains(&(account, start))).map(|line| cost(&line)).sum()
     }
 
     fn reserved(&self, account: AccountId, start: u64) -> u64 {
-        let open = |line: &&Line| {
-            !matches!(line.state, State::Ended(_)) && line.accounts.contains(&(account, start))
-        };
+        let open = |line: &&Line| !matches!(line.state, State::Ended(_)) && line.accounts.contains(&(account, start));
         self.lines.iter().filter(open).map(|line| line.held).sum()
     }
 
     /// The window of an account at a moment; time never goes back.
     fn enter(&mut self, account: AccountId, budget: &Budget, now: u64) -> u64 {
-        let last = self
-            .windows
-            .get(&account)
-            .and_then(|all| all.last().copied());
+        let last = self.windows.get(&account).and_then(|all| all.last().copied());
         if let Some((bounds, _)) = last
             && now < bounds.end_ms
         {
@@ -168,9 +130,7 @@ impl Naive {
         {
             let limit = budget.limit.as_u64();
             let used = self.spent(account, last.start_ms) + self.reserved(account, last.start_ms);
-            carried = (limit + carried_in)
-                .saturating_sub(used)
-                .min(budget.carry_over.as_u64());
+            carried = (limit + carried_in).saturating_sub(used).min(budget.carry_over.as_u64());
             let mut end = last.end_ms;
             for _ in 0..4 {
                 let skipped = budget.window.bounds(end);
@@ -182,10 +142,7 @@ impl Naive {
             }
         }
         let bounds = budget.window.bounds(now);
-        self.windows
-            .entry(account)
-            .or_default()
-            .push((bounds, carried));
+        self.windows.entry(account).or_default().push((bounds, carried));
         bounds.start_ms
     }
 
@@ -202,17 +159,10 @@ impl Naive {
                 .filter(|(bounds, _)| bounds.end_ms > from)
                 .map(|(bounds, _)| self.spent(account, bounds.start_ms))
                 .sum();
-            let reserved: u64 = all
-                .iter()
-                .map(|(bounds, _)| self.reserved(account, bounds.start_ms))
-                .sum();
+            let reserved: u64 = all.iter().map(|(bounds, _)| self.reserved(account, bounds.start_ms)).sum();
             return spent + reserved + amount <= hard;
         }
-        let carried = all
-            .iter()
-            .find(|(bounds, _)| bounds.start_ms == start)
-            .unwrap()
-            .1;
+        let carried = all.iter().find(|(bounds, _)| bounds.start_ms == start).unwrap().1;
         self.spent(account, start) + self.reserved(account, start) + amount <= hard + carried
     }
 }
@@ -235,36 +185,20 @@ impl Pair {
                 self.now = match *to {
                     Jump::By(by) => self.now + by,
                     Jump::Back(by) => self.now.saturating_sub(by),
-                    Jump::To(moment) => u64::try_from(
-                        MOMENTS[moment]
-                            .parse::<Timestamp>()
-                            .unwrap()
-                            .as_millisecond(),
-                    )
-                    .unwrap(),
+                    Jump::To(moment) => {
+                        u64::try_from(MOMENTS[moment].parse::<Timestamp>().unwrap().as_millisecond()).unwrap()
+                    }
                 }
             }
             Op::Reserve { run, team, amount } => self.reserve(run, team, amount)?,
             Op::Extend { which, total } => self.extend(which, total)?,
             Op::Limit { limit } => {
-                let (limit, hard) = (
-                    Nanodollars::new(limit),
-                    Nanodollars::new(limit + limit / 10),
-                );
+                let (limit, hard) = (Nanodollars::new(limit), Nanodollars::new(limit + limit / 10));
                 self.book.set_limit("team", limit, hard).unwrap();
             }
             Op::Send { which } => {
-                let open = self
-                    .naive
-                    .lines
-                    .get(which)
-                    .is_some_and(|line| !matches!(line.state, State::Ended(_)));
-                let sent = self.book.sent(
-                    Self::id(which),
-                    self.now + 500_000,
-                    self.now,
-                    &mut self.effects,
-                );
+                let open = self.naive.lines.get(which).is_some_and(|line| !matches!(line.state, State::Ended(_)));
+                let sent = self.book.sent(Self::id(which), self.now + 500_000, self.now, &mut self.effects);
                 prop_assert_eq!(sent.is_ok(), open);
                 let now = self.now;
                 if let Some(line) = self.naive.lines.get_mut(which)
@@ -273,34 +207,23 @@ impl Pair {
                     (line.state, line.deadline) = (State::Sent, now + 500_000);
                 }
             }
-            Op::Post {
-                which,
-                cost,
-                estimated,
-            } => {
+            Op::Post { which, cost, estimated } => {
                 let amount = Nanodollars::new(cost);
                 let (settlement, end) = if estimated {
                     (Settlement::estimated(amount), Resolution::Estimated(amount))
                 } else {
                     (Settlement::exact(amount), Resolution::Posted(amount))
                 };
-                let posted =
-                    self.book
-                        .post(Self::id(which), settlement, self.now, &mut self.effects);
+                let posted = self.book.post(Self::id(which), settlement, self.now, &mut self.effects);
                 prop_assert_eq!(posted.is_ok(), self.resolve(which, end, |_| true));
             }
             Op::Void { which } => {
                 let voided = self.book.void(Self::id(which), self.now, &mut self.effects);
-                prop_assert_eq!(
-                    voided.is_ok(),
-                    self.resolve(which, Resolution::Voided, |state| state == State::Held)
-                );
+                prop_assert_eq!(voided.is_ok(), self.resolve(which, Resolution::Voided, |state| state == State::Held));
             }
             Op::Correct { which, cost } => {
                 let cost = Nanodollars::new(cost);
-                let corrected =
-                    self.book
-                        .correct(Self::id(which), cost, self.now, &mut self.effects);
+                let corrected = self.book.correct(Self::id(which), cost, self.now, &mut self.effects);
                 let line = self.naive.lines.get_mut(which);
                 let expected = match line.as_ref().map(|line| line.state) {
                     Some(State::Ended(Resolution::Estimated(_))) => true,
@@ -318,9 +241,7 @@ impl Pair {
                     if line.deadline <= self.now {
                         line.state = match line.state {
                             State::Held => State::Ended(Resolution::Expired),
-                            State::Sent => {
-                                State::Ended(Resolution::Estimated(Nanodollars::new(line.held)))
-                            }
+                            State::Sent => State::Ended(Resolution::Estimated(Nanodollars::new(line.held))),
                             ended => ended,
                         };
                     }
@@ -331,16 +252,10 @@ impl Pair {
     }
 
     fn reserve(&mut self, run: usize, team: usize, amount: u64) -> Result<(), TestCaseError> {
-        let names = [
-            (Dimension::Scope(ScopeKind::Run), NAMES[run]),
-            (Dimension::Scope(ScopeKind::Team), NAMES[team]),
-        ];
+        let names = [(Dimension::Scope(ScopeKind::Run), NAMES[run]), (Dimension::Scope(ScopeKind::Team), NAMES[team])];
         let path = self.book.budgets().path(&names).unwrap();
-        let budgets: Vec<Budget> = path
-            .accounts()
-            .iter()
-            .map(|account| self.book.budgets().named(&account.budget).unwrap().clone())
-            .collect();
+        let budgets: Vec<Budget> =
+            path.accounts().iter().map(|account| self.book.budgets().named(&account.budget).unwrap().clone()).collect();
         let mut accounts = Vec::new();
         for (account, budget) in path.accounts().iter().zip(&budgets) {
             accounts.push((account.id, self.naive.enter(account.id, budget, self.now)));
@@ -351,12 +266,7 @@ impl Pair {
             .all(|((account, start), budget)| self.naive.fits(*account, budget, *start, amount));
         let id = Self::id(self.naive.lines.len());
         let expires_ms = self.now + 100_000;
-        let request = Request {
-            id,
-            path: &path,
-            amount: Nanodollars::new(amount),
-            expires_ms,
-        };
+        let request = Request { id, path: &path, amount: Nanodollars::new(amount), expires_ms };
         let reserved = self.book.reserve(&request, self.now, &mut self.effects);
         prop_assert_eq!(reserved.is_ok(), fits, "{:?}", reserved);
         if fits {
@@ -372,12 +282,7 @@ impl Pair {
     }
 
     fn extend(&mut self, which: usize, total: u64) -> Result<(), TestCaseError> {
-        let extended = self.book.extend(
-            Self::id(which),
-            Nanodollars::new(total),
-            self.now,
-            &mut self.effects,
-        );
+        let extended = self.book.extend(Self::id(which), Nanodollars::new(total), self.now, &mut self.effects);
         let expected = self.naive.lines.get(which).is_some_and(|line| {
             let more = total.saturating_sub(line.held);
             let budgets = self.book.budgets();
@@ -386,9 +291,7 @@ impl Pair {
                 .accounts
                 .iter()
                 .enumerate()
-                .all(|(index, (account, start))| {
-                    self.naive.fits(*account, of(index), *start, more)
-                });
+                .all(|(index, (account, start))| self.naive.fits(*account, of(index), *start, more));
             !matches!(line.state, State::Ended(_)) && fits
         });
         prop_assert_eq!(extended.is_ok(), expected, "{:?}", extended);
@@ -432,12 +335,7 @@ impl Pair {
                 );
             }
         }
-        let open = self
-            .naive
-            .lines
-            .iter()
-            .filter(|line| !matches!(line.state, State::Ended(_)))
-            .count();
+        let open = self.naive.lines.iter().filter(|line| !matches!(line.state, State::Ended(_))).count();
         prop_assert_eq!(self.book.open_reservations(), open);
         Ok(())
     }

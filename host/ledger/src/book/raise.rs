@@ -58,16 +58,9 @@ impl Raises {
         if raise.author.is_empty() || raise.reason.is_empty() {
             return Err(RaiseError::Anonymous);
         }
-        let given = self
-            .by_beneficiary
-            .entry(Arc::clone(&raise.beneficiary))
-            .or_default();
+        let given = self.by_beneficiary.entry(Arc::clone(&raise.beneficiary)).or_default();
         if let Some(known) = given.iter().find(|known| known.id == raise.id) {
-            return if *known == raise {
-                Ok(false)
-            } else {
-                Err(RaiseError::Conflict)
-            };
+            return if *known == raise { Ok(false) } else { Err(RaiseError::Conflict) };
         }
         given.retain(|known| known.until_ms > now_ms);
         if given.len() >= MAX_RAISES {
@@ -79,15 +72,9 @@ impl Raises {
 
     /// By how much the ceiling of a budget is raised now for a dispatch of these.
     pub(super) fn of(&self, beneficiaries: &[Arc<str>], budget: &str, now_ms: u64) -> Nanodollars {
-        let given = beneficiaries
-            .iter()
-            .filter_map(|beneficiary| self.by_beneficiary.get(beneficiary))
-            .flatten();
-        let counts = |raise: &&Raise| {
-            raise.until_ms > now_ms && raise.budget.as_deref().is_none_or(|only| only == budget)
-        };
-        given.filter(counts).fold(Nanodollars::ZERO, |sum, raise| {
-            sum.saturating_add(raise.amount)
-        })
+        let given = beneficiaries.iter().filter_map(|beneficiary| self.by_beneficiary.get(beneficiary)).flatten();
+        let counts =
+            |raise: &&Raise| raise.until_ms > now_ms && raise.budget.as_deref().is_none_or(|only| only == budget);
+        given.filter(counts).fold(Nanodollars::ZERO, |sum, raise| sum.saturating_add(raise.amount))
     }
 }

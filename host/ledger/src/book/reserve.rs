@@ -44,18 +44,8 @@ impl Book {
     /// # Errors
     /// When it does not fit ([`ReserveError::Refused`] names the account with the least left), or the request
     /// cannot be taken.
-    pub fn reserve(
-        &mut self,
-        request: &Request<'_>,
-        now_ms: u64,
-        effects: &mut Effects,
-    ) -> Result<(), ReserveError> {
-        let &Request {
-            id,
-            path,
-            amount,
-            expires_ms,
-        } = request;
+    pub fn reserve(&mut self, request: &Request<'_>, now_ms: u64, effects: &mut Effects) -> Result<(), ReserveError> {
+        let &Request { id, path, amount, expires_ms } = request;
         if self.is_repeated(request)? {
             return Ok(());
         }
@@ -71,38 +61,21 @@ impl Book {
         }
         self.fits(path, &slots, &windows, amount, now_ms)?;
         for (slot, start_ms) in slots.iter().zip(&windows) {
-            self.change(
-                *slot,
-                *start_ms,
-                Change {
-                    hold: amount,
-                    ..Change::default()
-                },
-            );
+            self.change(*slot, *start_ms, Change { hold: amount, ..Change::default() });
             self.opened_in(*slot);
         }
         effects.entries.push(Entry {
             at_ms: now_ms,
             kind: EntryKind::Reserve,
             reservation: id,
-            change: Change {
-                hold: amount,
-                ..Change::default()
-            },
+            change: Change { hold: amount, ..Change::default() },
             expires_ms,
             path: path.clone(),
             windows: windows.clone(),
         });
         let path = path.clone();
-        let reservation = Reservation {
-            asked: amount,
-            held: amount,
-            path,
-            slots,
-            windows,
-            sent: false,
-            deadline_ms: expires_ms,
-        };
+        let reservation =
+            Reservation { asked: amount, held: amount, path, slots, windows, sent: false, deadline_ms: expires_ms };
         self.reservations.insert(id, reservation);
         Ok(())
     }
@@ -120,29 +93,18 @@ impl Book {
         effects: &mut Effects,
     ) -> Result<(), ReserveError> {
         let Some(reservation) = self.reservations.get(&id) else {
-            return Err(self.resolved.get(id).map_or(ReserveError::Unknown, |was| {
-                ReserveError::Ended(was.resolution)
-            }));
+            return Err(self.resolved.get(id).map_or(ReserveError::Unknown, |was| ReserveError::Ended(was.resolution)));
         };
         let more = total.saturating_sub(reservation.held);
         if more == Nanodollars::ZERO {
             return Ok(());
         }
-        self.fits(
-            &reservation.path,
-            &reservation.slots,
-            &reservation.windows,
-            more,
-            now_ms,
-        )?;
+        self.fits(&reservation.path, &reservation.slots, &reservation.windows, more, now_ms)?;
         let Some(reservation) = self.reservations.get_mut(&id) else {
             return Err(ReserveError::Unknown);
         };
         reservation.held = total;
-        let change = Change {
-            hold: more,
-            ..Change::default()
-        };
+        let change = Change { hold: more, ..Change::default() };
         effects.entries.push(Entry {
             at_ms: now_ms,
             kind: EntryKind::Extend,
@@ -162,56 +124,34 @@ impl Book {
     fn is_repeated(&self, request: &Request<'_>) -> Result<bool, ReserveError> {
         if let Some(known) = self.reservations.get(&request.id) {
             let same = known.asked == request.amount && known.path.same(request.path);
-            return if same {
-                Ok(true)
-            } else {
-                Err(ReserveError::Conflict)
-            };
+            return if same { Ok(true) } else { Err(ReserveError::Conflict) };
         }
-        self.resolved
-            .get(request.id)
-            .map_or(Ok(false), |was| Err(ReserveError::Ended(was.resolution)))
+        self.resolved.get(request.id).map_or(Ok(false), |was| Err(ReserveError::Ended(was.resolution)))
     }
 
     fn placed(&mut self, account: &PathAccount) -> Result<u32, ReserveError> {
         match (self.slot(account), self.residency) {
             (Some(slot), _) => Ok(slot),
-            (None, Residency::Complete) => Ok(self.place(
-                account.id,
-                Account::new(Arc::clone(&account.label), account.rule),
-            )),
-            (None, Residency::Partial) => Err(ReserveError::NotResident {
-                label: Arc::clone(&account.label),
-            }),
+            (None, Residency::Complete) => {
+                Ok(self.place(account.id, Account::new(Arc::clone(&account.label), account.rule)))
+            }
+            (None, Residency::Partial) => Err(ReserveError::NotResident { label: Arc::clone(&account.label) }),
         }
     }
 
     /// Opens the account's window if it is time, and says when its current one began.
-    fn roll(
-        &mut self,
-        account: &PathAccount,
-        slot: u32,
-        now_ms: u64,
-        effects: &mut Effects,
-    ) -> u64 {
+    fn roll(&mut self, account: &PathAccount, slot: u32, now_ms: u64, effects: &mut Effects) -> u64 {
         self.uses = self.uses.saturating_add(1);
         let uses = self.uses;
         let budget = self.budgets.rules.get(account.rule);
-        let known = usize::try_from(slot)
-            .ok()
-            .and_then(|slot| self.accounts.get_mut(slot)?.as_mut());
+        let known = usize::try_from(slot).ok().and_then(|slot| self.accounts.get_mut(slot)?.as_mut());
         let (Some(budget), Some(known)) = (budget, known) else {
             return 0;
         };
         known.touched = uses;
         if let Some(opened) = known.roll(budget, now_ms) {
             let (budget, label) = (Arc::clone(&account.budget), Arc::clone(&account.label));
-            effects.opened.push(Opened {
-                account: account.id,
-                budget,
-                label,
-                balance: opened,
-            });
+            effects.opened.push(Opened { account: account.id, budget, label, balance: opened });
         }
         known.current().map_or(0, |window| window.bounds.start_ms)
     }
@@ -236,9 +176,7 @@ impl Book {
             let Some(known) = self.account(*slot) else {
                 continue;
             };
-            known
-                .has_room(*start_ms, amount)
-                .map_err(|_| ReserveError::TooLarge { amount })?;
+            known.has_room(*start_ms, amount).map_err(|_| ReserveError::TooLarge { amount })?;
             // An account whose budget is gone has no ceiling any more.
             let Some(budget) = self.budgets.rules.get(known.rule) else {
                 continue;
@@ -247,14 +185,8 @@ impl Book {
             if standing.headroom() >= amount {
                 continue;
             }
-            standing.hard = standing.hard.saturating_add(self.raises.of(
-                path.beneficiaries(),
-                &budget.name,
-                now_ms,
-            ));
-            let least = tightest
-                .as_ref()
-                .is_none_or(|(_, other)| standing.headroom() < other.headroom());
+            standing.hard = standing.hard.saturating_add(self.raises.of(path.beneficiaries(), &budget.name, now_ms));
+            let least = tightest.as_ref().is_none_or(|(_, other)| standing.headroom() < other.headroom());
             if standing.headroom() < amount && least {
                 tightest = Some((account, standing));
             }
@@ -265,10 +197,7 @@ impl Book {
         Err(ReserveError::Refused(Box::new(Refusal {
             account: Arc::clone(&account.label),
             budget: Arc::clone(&account.budget),
-            owner: self
-                .budgets
-                .named(&account.budget)
-                .and_then(|budget| budget.owner.clone()),
+            owner: self.budgets.named(&account.budget).and_then(|budget| budget.owner.clone()),
             amount,
             standing,
         })))

@@ -22,19 +22,13 @@ impl Settlement {
     /// From usage that the provider reported.
     #[must_use]
     pub const fn exact(cost: Nanodollars) -> Self {
-        Self {
-            cost,
-            estimated: false,
-        }
+        Self { cost, estimated: false }
     }
 
     /// From what was counted on the way: a stream that was cut.
     #[must_use]
     pub const fn estimated(cost: Nanodollars) -> Self {
-        Self {
-            cost,
-            estimated: true,
-        }
+        Self { cost, estimated: true }
     }
 
     /// The cost.
@@ -44,11 +38,7 @@ impl Settlement {
     }
 
     const fn resolution(self) -> Resolution {
-        if self.estimated {
-            Resolution::Estimated(self.cost)
-        } else {
-            Resolution::Posted(self.cost)
-        }
+        if self.estimated { Resolution::Estimated(self.cost) } else { Resolution::Posted(self.cost) }
     }
 }
 
@@ -80,9 +70,7 @@ impl Book {
         if !reservation.sent {
             reservation.sent = true;
             reservation.deadline_ms = resolve_by_ms;
-            effects
-                .entries
-                .push(reservation.entry(id, EntryKind::Sent, Change::default(), now_ms));
+            effects.entries.push(reservation.entry(id, EntryKind::Sent, Change::default(), now_ms));
         }
         Ok(())
     }
@@ -104,11 +92,7 @@ impl Book {
             return self.repeated(id, settlement.resolution());
         };
         self.can_hold(&reservation.slots, &reservation.windows, cost)?;
-        let kind = if settlement.estimated {
-            EntryKind::Estimate
-        } else {
-            EntryKind::Post
-        };
+        let kind = if settlement.estimated { EntryKind::Estimate } else { EntryKind::Post };
         self.end(id, kind, settlement.resolution(), cost, now_ms, effects)
     }
 
@@ -116,63 +100,29 @@ impl Book {
     ///
     /// # Errors
     /// When the dispatch was sent, the reservation was resolved otherwise, or was never there.
-    pub fn void(
-        &mut self,
-        id: ReservationId,
-        now_ms: u64,
-        effects: &mut Effects,
-    ) -> Result<(), ResolveError> {
+    pub fn void(&mut self, id: ReservationId, now_ms: u64, effects: &mut Effects) -> Result<(), ResolveError> {
         match self.reservations.get(&id) {
             None => self.repeated(id, Resolution::Voided),
             Some(reservation) if reservation.sent => Err(ResolveError::WasSent),
-            Some(_) => self.end(
-                id,
-                EntryKind::Void,
-                Resolution::Voided,
-                Nanodollars::ZERO,
-                now_ms,
-                effects,
-            ),
+            Some(_) => self.end(id, EntryKind::Void, Resolution::Voided, Nanodollars::ZERO, now_ms, effects),
         }
     }
 
     /// Ends every reservation whose time is over: one that was not sent expires to nothing, one that was is
     /// posted whole as an estimate.
     pub fn sweep(&mut self, now_ms: u64, effects: &mut Effects) -> Swept {
-        let over = self
-            .reservations
-            .iter()
-            .filter(|(_, reservation)| reservation.deadline_ms <= now_ms);
-        let mut over: Vec<(ReservationId, bool, Nanodollars)> = over
-            .map(|(id, reservation)| (*id, reservation.sent, reservation.held))
-            .collect();
+        let over = self.reservations.iter().filter(|(_, reservation)| reservation.deadline_ms <= now_ms);
+        let mut over: Vec<(ReservationId, bool, Nanodollars)> =
+            over.map(|(id, reservation)| (*id, reservation.sent, reservation.held)).collect();
         over.sort_unstable_by_key(|(id, ..)| *id);
         let mut swept = Swept::default();
         for (id, sent, held) in over {
             let ended = if sent {
-                self.end(
-                    id,
-                    EntryKind::Estimate,
-                    Resolution::Estimated(held),
-                    held,
-                    now_ms,
-                    effects,
-                )
+                self.end(id, EntryKind::Estimate, Resolution::Estimated(held), held, now_ms, effects)
             } else {
-                self.end(
-                    id,
-                    EntryKind::Expire,
-                    Resolution::Expired,
-                    Nanodollars::ZERO,
-                    now_ms,
-                    effects,
-                )
+                self.end(id, EntryKind::Expire, Resolution::Expired, Nanodollars::ZERO, now_ms, effects)
             };
-            let counted = if sent {
-                &mut swept.estimated
-            } else {
-                &mut swept.expired
-            };
+            let counted = if sent { &mut swept.estimated } else { &mut swept.expired };
             *counted = counted.saturating_add(usize::from(ended.is_ok()));
         }
         swept
@@ -201,19 +151,12 @@ impl Book {
         let Resolved { path, windows, .. } = known.clone();
         let mut slots = Slots::new();
         for account in path.accounts() {
-            let slot = self
-                .slot(account)
-                .ok_or_else(|| ResolveError::NotResident {
-                    label: Arc::clone(&account.label),
-                })?;
+            let slot =
+                self.slot(account).ok_or_else(|| ResolveError::NotResident { label: Arc::clone(&account.label) })?;
             slots.push(slot);
         }
         self.can_hold(&slots, &windows, cost)?;
-        let change = Change {
-            spend: cost,
-            refund: estimate,
-            ..Change::default()
-        };
+        let change = Change { spend: cost, refund: estimate, ..Change::default() };
         self.spend(&path, &slots, &windows, change, now_ms, effects);
         effects.entries.push(Entry {
             at_ms: now_ms,
@@ -224,14 +167,7 @@ impl Book {
             path: path.clone(),
             windows: windows.clone(),
         });
-        self.resolved.insert(
-            id,
-            Resolved {
-                resolution: Resolution::Corrected(cost),
-                path,
-                windows,
-            },
-        );
+        self.resolved.insert(id, Resolved { resolution: Resolution::Corrected(cost), path, windows });
         Ok(())
     }
 
@@ -248,53 +184,22 @@ impl Book {
         let reservation = self.reservations.remove(&id).ok_or(ResolveError::Unknown)?;
         let held = reservation.held;
         let overrun = cost.saturating_sub(held);
-        let within = Change {
-            release: held,
-            spend: cost.min(held),
-            ..Change::default()
-        };
-        effects
-            .entries
-            .push(reservation.entry(id, kind, within, now_ms));
+        let within = Change { release: held, spend: cost.min(held), ..Change::default() };
+        effects.entries.push(reservation.entry(id, kind, within, now_ms));
         if overrun > Nanodollars::ZERO {
-            let above = Change {
-                spend: overrun,
-                ..Change::default()
-            };
-            effects
-                .entries
-                .push(reservation.entry(id, EntryKind::Overrun, above, now_ms));
-            effects.events.push(Event::Overrun {
-                at_ms: now_ms,
-                reservation: id,
-                amount: overrun,
-            });
+            let above = Change { spend: overrun, ..Change::default() };
+            effects.entries.push(reservation.entry(id, EntryKind::Overrun, above, now_ms));
+            effects.events.push(Event::Overrun { at_ms: now_ms, reservation: id, amount: overrun });
         }
-        let Reservation {
-            path,
-            slots,
-            windows,
-            ..
-        } = reservation;
-        let whole = Change {
-            release: held,
-            spend: cost,
-            ..Change::default()
-        };
+        let Reservation { path, slots, windows, .. } = reservation;
+        let whole = Change { release: held, spend: cost, ..Change::default() };
         self.spend(&path, &slots, &windows, whole, now_ms, effects);
         for slot in &slots {
             if let Some(account) = self.account_mut(*slot) {
                 account.open = account.open.saturating_sub(1);
             }
         }
-        self.resolved.insert(
-            id,
-            Resolved {
-                resolution,
-                path,
-                windows,
-            },
-        );
+        self.resolved.insert(id, Resolved { resolution, path, windows });
         Ok(())
     }
 
@@ -309,9 +214,7 @@ impl Book {
         effects: &mut Effects,
     ) {
         for ((account, slot), start_ms) in path.accounts().iter().zip(slots).zip(windows) {
-            let known = usize::try_from(*slot)
-                .ok()
-                .and_then(|slot| self.accounts.get_mut(slot)?.as_mut());
+            let known = usize::try_from(*slot).ok().and_then(|slot| self.accounts.get_mut(slot)?.as_mut());
             let Some(known) = known else { continue };
             known.apply(*start_ms, change);
             if change.spend == change.refund {
@@ -320,13 +223,7 @@ impl Book {
             let Some(budget) = self.budgets.rules.get(known.rule) else {
                 continue;
             };
-            let Crossing {
-                newly,
-                changed,
-                now,
-                start_ms,
-                standing: Some(standing),
-            } = known.cross(budget, *start_ms)
+            let Crossing { newly, changed, now, start_ms, standing: Some(standing) } = known.cross(budget, *start_ms)
             else {
                 continue;
             };
@@ -334,11 +231,7 @@ impl Book {
                 effects.crossed.push((account.id, start_ms, now));
             }
             for (bit, threshold) in budget.thresholds.iter().enumerate() {
-                if u32::try_from(bit)
-                    .ok()
-                    .and_then(|bit| newly.checked_shr(bit))
-                    .is_some_and(|bits| bits & 1 == 1)
-                {
+                if u32::try_from(bit).ok().and_then(|bit| newly.checked_shr(bit)).is_some_and(|bits| bits & 1 == 1) {
                     effects.events.push(Event::Threshold {
                         at_ms: now_ms,
                         account: Arc::clone(&account.label),
@@ -353,15 +246,9 @@ impl Book {
         }
     }
 
-    fn can_hold(
-        &self,
-        slots: &Slots,
-        windows: &Windows,
-        amount: Nanodollars,
-    ) -> Result<(), ResolveError> {
+    fn can_hold(&self, slots: &Slots, windows: &Windows, amount: Nanodollars) -> Result<(), ResolveError> {
         let fits = |(slot, start_ms): (&u32, &u64)| {
-            self.account(*slot)
-                .is_none_or(|account| account.has_room(*start_ms, amount).is_ok())
+            self.account(*slot).is_none_or(|account| account.has_room(*start_ms, amount).is_ok())
         };
         if amount <= MAX_AMOUNT && slots.iter().zip(windows).all(fits) {
             Ok(())
@@ -378,11 +265,7 @@ impl Book {
     }
 
     fn ended(&self, id: ReservationId) -> ResolveError {
-        self.resolved
-            .get(id)
-            .map_or(ResolveError::Unknown, |was| ResolveError::Double {
-                was: was.resolution,
-            })
+        self.resolved.get(id).map_or(ResolveError::Unknown, |was| ResolveError::Double { was: was.resolution })
     }
 }
 

@@ -39,10 +39,7 @@ pub struct Bounds {
 /// The parts that a rolling window is kept in.
 pub(super) const BUCKETS: u64 = 60;
 const HOUR_MS: u64 = 3_600_000;
-const FOREVER: Bounds = Bounds {
-    start_ms: 0,
-    end_ms: u64::MAX,
-};
+const FOREVER: Bounds = Bounds { start_ms: 0, end_ms: u64::MAX };
 
 impl Window {
     /// The window that a moment lies in. Where the calendar ends (the year 9999), so do the windows: the
@@ -52,14 +49,10 @@ impl Window {
         let found = match self {
             Self::Total => None,
             Self::Rolling { length_ms } => Some(grid(now_ms, bucket_ms(*length_ms), 0)),
-            Self::Hour(zone) => {
-                moment(now_ms).map(|now| grid(now_ms, HOUR_MS, zone.to_offset(now).seconds()))
-            }
+            Self::Hour(zone) => moment(now_ms).map(|now| grid(now_ms, HOUR_MS, zone.to_offset(now).seconds())),
             Self::Day(zone) => calendar(now_ms, zone, |date| Some((date, date.tomorrow().ok()?))),
             Self::Week(zone) => calendar(now_ms, zone, |date| {
-                let monday = date
-                    .checked_sub(Span::new().days(date.weekday().to_monday_zero_offset()))
-                    .ok()?;
+                let monday = date.checked_sub(Span::new().days(date.weekday().to_monday_zero_offset())).ok()?;
                 Some((monday, monday.checked_add(Span::new().days(7)).ok()?))
             }),
             Self::Month(zone) => calendar(now_ms, zone, |date| {
@@ -86,36 +79,23 @@ fn bucket_ms(length_ms: u64) -> u64 {
 /// The part of a regular grid, shifted by an offset from UTC, that a moment lies in.
 fn grid(now_ms: u64, length_ms: u64, offset_s: i32) -> Bounds {
     let local = i128::from(now_ms).saturating_add(i128::from(offset_s).saturating_mul(1000));
-    let into = local
-        .checked_rem_euclid(i128::from(length_ms))
-        .and_then(|rest| u64::try_from(rest).ok())
-        .unwrap_or(0);
+    let into = local.checked_rem_euclid(i128::from(length_ms)).and_then(|rest| u64::try_from(rest).ok()).unwrap_or(0);
     let start_ms = now_ms.saturating_sub(into);
     // A grid that begins before the epoch has a short first part.
     let rest = length_ms.saturating_sub(into);
-    Bounds {
-        start_ms,
-        end_ms: now_ms.saturating_add(rest),
-    }
+    Bounds { start_ms, end_ms: now_ms.saturating_add(rest) }
 }
 
 fn moment(ms: u64) -> Option<Timestamp> {
     Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()
 }
 
-fn calendar(
-    now_ms: u64,
-    zone: &TimeZone,
-    dates: impl FnOnce(Date) -> Option<(Date, Date)>,
-) -> Option<Bounds> {
+fn calendar(now_ms: u64, zone: &TimeZone, dates: impl FnOnce(Date) -> Option<(Date, Date)>) -> Option<Bounds> {
     let now = moment(now_ms)?.to_zoned(zone.clone());
     let (first, next) = dates(now.date())?;
     let start = first.to_zoned(zone.clone()).ok()?;
     let end = next.to_zoned(zone.clone()).ok()?;
-    Some(Bounds {
-        start_ms: milliseconds(&start),
-        end_ms: milliseconds(&end),
-    })
+    Some(Bounds { start_ms: milliseconds(&start), end_ms: milliseconds(&end) })
 }
 
 /// What lies before the epoch begins with it.
@@ -132,12 +112,7 @@ mod tests {
     }
 
     fn at(text: &str) -> u64 {
-        milliseconds(
-            &text
-                .parse::<Timestamp>()
-                .expect("a time")
-                .to_zoned(TimeZone::UTC),
-        )
+        milliseconds(&text.parse::<Timestamp>().expect("a time").to_zoned(TimeZone::UTC))
     }
 
     fn shown(window: &Window, now: &str) -> (String, String) {
@@ -152,16 +127,8 @@ mod tests {
         let pair = |start: &str, end: &str| (start.to_owned(), end.to_owned());
         for (window, now, expected) in [
             // 23 and 25 hours on the days the clock is set.
-            (
-                Window::Day(berlin()),
-                "2026-03-29T12:00:00Z",
-                pair("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
-            ),
-            (
-                Window::Day(berlin()),
-                "2026-10-25T12:00:00Z",
-                pair("2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
-            ),
+            (Window::Day(berlin()), "2026-03-29T12:00:00Z", pair("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z")),
+            (Window::Day(berlin()), "2026-10-25T12:00:00Z", pair("2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z")),
             (
                 Window::Day(TimeZone::UTC),
                 "2028-02-29T23:59:59.999Z",
@@ -172,32 +139,16 @@ mod tests {
                 "2028-02-29T10:00:00Z",
                 pair("2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z"),
             ),
-            (
-                Window::Month(berlin()),
-                "2026-12-31T23:00:00Z",
-                pair("2026-12-31T23:00:00Z", "2027-01-31T23:00:00Z"),
-            ),
-            (
-                Window::Week(TimeZone::UTC),
-                "2026-11-22T12:00:00Z",
-                pair("2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z"),
-            ),
+            (Window::Month(berlin()), "2026-12-31T23:00:00Z", pair("2026-12-31T23:00:00Z", "2027-01-31T23:00:00Z")),
+            (Window::Week(TimeZone::UTC), "2026-11-22T12:00:00Z", pair("2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z")),
             (
                 Window::Hour(zone("Asia/Kolkata")),
                 "2026-01-01T00:10:00Z",
                 pair("2025-12-31T23:30:00Z", "2026-01-01T00:30:00Z"),
             ),
             // The hour that comes twice is two hours.
-            (
-                Window::Hour(berlin()),
-                "2026-10-25T00:30:00Z",
-                pair("2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z"),
-            ),
-            (
-                Window::Hour(berlin()),
-                "2026-10-25T01:30:00Z",
-                pair("2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z"),
-            ),
+            (Window::Hour(berlin()), "2026-10-25T00:30:00Z", pair("2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z")),
+            (Window::Hour(berlin()), "2026-10-25T01:30:00Z", pair("2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z")),
             // Midnight is skipped: the day begins at one.
             (
                 Window::Day(zone("America/Asuncion")),
@@ -211,21 +162,11 @@ mod tests {
 
     #[test]
     fn a_window_ends_where_the_next_begins() {
-        let windows = [
-            "Europe/Berlin",
-            "America/New_York",
-            "Asia/Kolkata",
-            "Australia/Lord_Howe",
-            "UTC",
-        ]
-        .map(zone);
+        let windows = ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"].map(zone);
         for zone in windows {
-            for window in [
-                Window::Hour(zone.clone()),
-                Window::Day(zone.clone()),
-                Window::Week(zone.clone()),
-                Window::Month(zone),
-            ] {
+            for window in
+                [Window::Hour(zone.clone()), Window::Day(zone.clone()), Window::Week(zone.clone()), Window::Month(zone)]
+            {
                 let mut bounds = window.bounds(at("2026-03-01T00:00:00Z"));
                 for _ in 0..400 {
                     let next = window.bounds(bounds.end_ms);
@@ -247,10 +188,7 @@ mod tests {
         ] {
             for now in [0, 1, u64::MAX - 1] {
                 let bounds = window.bounds(now);
-                assert!(
-                    bounds.start_ms <= now && now < bounds.end_ms,
-                    "{window:?} {now} {bounds:?}"
-                );
+                assert!(bounds.start_ms <= now && now < bounds.end_ms, "{window:?} {now} {bounds:?}");
             }
         }
     }

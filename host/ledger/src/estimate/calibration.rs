@@ -51,13 +51,7 @@ mod tests {
         for (reserved, cost) in [(100, 40), (100, 90), (100, 120), (100, 50)] {
             calibration.settled(Nanodollars::new(reserved), Nanodollars::new(cost));
         }
-        assert_eq!(
-            (
-                calibration.exceeded_permille(),
-                calibration.reserved_permille()
-            ),
-            (250, 1333)
-        );
+        assert_eq!((calibration.exceeded_permille(), calibration.reserved_permille()), (250, 1333));
         assert_eq!(calibration.overrun, Nanodollars::new(20));
     }
 }

@@ -18,10 +18,7 @@ impl Default for Prior {
     /// Twenty calls of 8,192 tokens: more than most agents' turns write, and so few that a 95 % quantile rests on real calls
     /// after about four hundred.
     fn default() -> Self {
-        Self {
-            tokens: 8_192,
-            calls: 20,
-        }
+        Self { tokens: 8_192, calls: 20 }
     }
 }
 
@@ -72,11 +69,7 @@ impl Sketches {
     /// Nothing was seen yet.
     #[must_use]
     pub fn new(prior: Prior) -> Self {
-        Self {
-            prior,
-            by_pair: HashMap::new(),
-            others: Sketch::new(prior),
-        }
+        Self { prior, by_pair: HashMap::new(), others: Sketch::new(prior) }
     }
 
     /// Takes in the output of a call, in tokens.
@@ -85,9 +78,7 @@ impl Sketches {
         let room = self.by_pair.len() < PAIRS;
         let sketch = match self.by_pair.entry(pair) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::hash_map::Entry::Vacant(place) if room => {
-                place.insert(Sketch::new(self.prior))
-            }
+            std::collections::hash_map::Entry::Vacant(place) if room => place.insert(Sketch::new(self.prior)),
             std::collections::hash_map::Entry::Vacant(_) => &mut self.others,
         };
         sketch.observe(output_tokens);
@@ -96,10 +87,7 @@ impl Sketches {
     /// The output size that at most `1000 - permille` thousandths of calls exceed, up to an eighth too high.
     #[must_use]
     pub fn quantile(&self, model: &str, task_type: &str, permille: u32) -> QuantileEstimate {
-        let sketch = self
-            .by_pair
-            .get(&(Box::from(model), Box::from(task_type)))
-            .unwrap_or(&self.others);
+        let sketch = self.by_pair.get(&(Box::from(model), Box::from(task_type))).unwrap_or(&self.others);
         QuantileEstimate {
             output_tokens: sketch.quantile(permille.min(1000)),
             exceeded_permille: 1000_u32.saturating_sub(permille),
@@ -110,10 +98,7 @@ impl Sketches {
 
 impl Sketch {
     fn new(prior: Prior) -> Self {
-        let mut sketch = Self {
-            counts: vec![0; BUCKETS],
-            total: prior.calls,
-        };
+        let mut sketch = Self { counts: vec![0; BUCKETS], total: prior.calls };
         if let Some(count) = sketch.counts.get_mut(bucket(prior.tokens)) {
             *count = prior.calls;
         }
@@ -123,10 +108,7 @@ impl Sketch {
     fn observe(&mut self, tokens: u64) {
         if self.total >= FADE_AT {
             self.counts.iter_mut().for_each(|count| *count /= 2);
-            self.total = self
-                .counts
-                .iter()
-                .fold(0, |sum, count| sum.saturating_add(*count));
+            self.total = self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count));
         }
         if let Some(count) = self.counts.get_mut(bucket(tokens)) {
             *count = count.saturating_add(1);
@@ -135,10 +117,7 @@ impl Sketch {
     }
 
     fn quantile(&self, permille: u32) -> u64 {
-        let wanted = u64::from(self.total)
-            .saturating_mul(u64::from(permille))
-            .div_ceil(1000)
-            .max(1);
+        let wanted = u64::from(self.total).saturating_mul(u64::from(permille)).div_ceil(1000).max(1);
         let mut seen = 0_u64;
         for (index, count) in self.counts.iter().enumerate() {
             seen = seen.saturating_add(u64::from(*count));
@@ -157,29 +136,20 @@ fn bucket(tokens: u64) -> usize {
     } else {
         let shift = tokens.ilog2().saturating_sub(PART_BITS);
         let part = (tokens >> shift) & u64::from(PARTS.saturating_sub(1));
-        u64::from(shift.saturating_add(1))
-            .saturating_mul(u64::from(PARTS))
-            .saturating_add(part)
+        u64::from(shift.saturating_add(1)).saturating_mul(u64::from(PARTS)).saturating_add(part)
     };
-    usize::try_from(index)
-        .unwrap_or(usize::MAX)
-        .min(BUCKETS.saturating_sub(1))
+    usize::try_from(index).unwrap_or(usize::MAX).min(BUCKETS.saturating_sub(1))
 }
 
 /// The largest size in a bucket.
 fn upper_edge(index: usize) -> u64 {
     let index = u64::try_from(index).unwrap_or(0);
-    let (row, part) = (index / u64::from(PARTS), index % u64::from(PARTS));
-    let Some(shift) = row
-        .checked_sub(1)
-        .and_then(|shift| u32::try_from(shift).ok())
-    else {
+    let (row, part) = (index >> PART_BITS, index & u64::from(PARTS.saturating_sub(1)));
+    let Some(shift) = row.checked_sub(1).and_then(|shift| u32::try_from(shift).ok()) else {
         return part;
     };
     let next = u64::from(PARTS).saturating_add(part).saturating_add(1);
-    next.checked_shl(shift)
-        .unwrap_or(u64::MAX)
-        .saturating_sub(1)
+    next.checked_shl(shift).unwrap_or(u64::MAX).saturating_sub(1)
 }
 
 #[cfg(test)]
@@ -193,10 +163,7 @@ mod tests {
         let mut sketches = Sketches::new(Prior::default());
         let unseen = sketches.quantile("m", "refactoring", 950);
         assert_eq!((unseen.calls, unseen.exceeded_permille), (0, 50));
-        assert!(
-            (8_192..=9_216).contains(&unseen.output_tokens),
-            "{unseen:?}"
-        );
+        assert!((8_192..=9_216).contains(&unseen.output_tokens), "{unseen:?}");
         for _ in 0..100 {
             sketches.observe("m", "refactoring", 500);
         }
@@ -219,12 +186,7 @@ mod tests {
         for _ in 0..3 * FADE_AT {
             sketches.observe("m1", "t", 100);
         }
-        assert!(
-            sketches
-                .by_pair
-                .values()
-                .all(|sketch| sketch.total <= FADE_AT)
-        );
+        assert!(sketches.by_pair.values().all(|sketch| sketch.total <= FADE_AT));
     }
 
     proptest! {

@@ -64,52 +64,25 @@ pub fn worst_case(
 ) -> Result<WorstCase, EstimateError> {
     let input_tokens = match input {
         InputSize::Tokens(tokens) | InputSize::Bytes(tokens) => tokens,
-        InputSize::Unknown => price
-            .max_input_tokens()
-            .ok_or(EstimateError::UnboundedInput)?,
+        InputSize::Unknown => price.max_input_tokens().ok_or(EstimateError::UnboundedInput)?,
     };
-    let max_tokens = output
-        .max_tokens
-        .or(price.max_output_tokens())
-        .ok_or(EstimateError::UnboundedOutput)?;
-    let output_tokens = max_tokens
-        .checked_mul(output.answers.max(1))
-        .ok_or(PriceError::TooLarge)?;
-    let inputs = [
-        TokenClass::Input,
-        TokenClass::CacheRead,
-        TokenClass::CacheWrite5m,
-        TokenClass::CacheWrite1h,
-    ];
+    let max_tokens = output.max_tokens.or(price.max_output_tokens()).ok_or(EstimateError::UnboundedOutput)?;
+    let output_tokens = max_tokens.checked_mul(output.answers.max(1)).ok_or(PriceError::TooLarge)?;
+    let inputs = [TokenClass::Input, TokenClass::CacheRead, TokenClass::CacheWrite5m, TokenClass::CacheWrite1h];
     let outputs = [TokenClass::Output, TokenClass::Reasoning];
     // The count may be lower than the bound, and the rate of a smaller call be the dearer one.
     let dearest = |classes: &[TokenClass], named: TokenClass, tokens: u64| {
-        let rates = classes.iter().flat_map(|class| {
-            [
-                price.rate(*class, tier, input_tokens),
-                price.rate(*class, tier, 0),
-            ]
-        });
+        let rates =
+            classes.iter().flat_map(|class| [price.rate(*class, tier, input_tokens), price.rate(*class, tier, 0)]);
         let dearest = rates.flatten().max();
-        if tokens == 0 {
-            Ok(Rate::FREE)
-        } else {
-            dearest.ok_or(PriceError::MissingRate { class: named })
-        }
+        if tokens == 0 { Ok(Rate::FREE) } else { dearest.ok_or(PriceError::MissingRate { class: named }) }
     };
-    let input_cost = dearest(&inputs, TokenClass::Input, input_tokens)?
-        .cost(input_tokens)
-        .ok_or(PriceError::TooLarge)?;
-    let output_cost = dearest(&outputs, TokenClass::Output, output_tokens)?
-        .cost(output_tokens)
-        .ok_or(PriceError::TooLarge)?;
-    let amount = input_cost
-        .checked_add(output_cost)
-        .ok_or(PriceError::TooLarge)?;
-    Ok(WorstCase {
-        amount,
-        inject_max_tokens: output.max_tokens.is_none().then_some(max_tokens),
-    })
+    let input_cost =
+        dearest(&inputs, TokenClass::Input, input_tokens)?.cost(input_tokens).ok_or(PriceError::TooLarge)?;
+    let output_cost =
+        dearest(&outputs, TokenClass::Output, output_tokens)?.cost(output_tokens).ok_or(PriceError::TooLarge)?;
+    let amount = input_cost.checked_add(output_cost).ok_or(PriceError::TooLarge)?;
+    Ok(WorstCase { amount, inject_max_tokens: output.max_tokens.is_none().then_some(max_tokens) })
 }
 
 #[cfg(test)]
@@ -120,74 +93,34 @@ mod tests {
     use super::*;
     use crate::prices::{CostOptions, PriceTable};
 
-    fn estimate(
-        model: &str,
-        input: InputSize,
-        output: OutputLimit,
-    ) -> Result<WorstCase, EstimateError> {
+    fn estimate(model: &str, input: InputSize, output: OutputLimit) -> Result<WorstCase, EstimateError> {
         let table = PriceTable::builtin();
-        worst_case(
-            table.lookup(model).price().unwrap(),
-            ServiceTier::Standard,
-            input,
-            output,
-        )
+        worst_case(table.lookup(model).price().unwrap(), ServiceTier::Standard, input, output)
     }
 
     #[test]
     fn a_missing_max_tokens_is_injected_and_answers_are_counted() {
-        let limit = |max_tokens, answers| OutputLimit {
-            max_tokens,
-            answers,
-        };
-        let one = estimate(
-            "claude-haiku-4-5",
-            InputSize::Tokens(1_000),
-            limit(Some(100), 1),
-        )
-        .unwrap();
+        let limit = |max_tokens, answers| OutputLimit { max_tokens, answers };
+        let one = estimate("claude-haiku-4-5", InputSize::Tokens(1_000), limit(Some(100), 1)).unwrap();
         // A thousand tokens written for an hour at 2 dollars a million, a hundred at 5.
-        assert_eq!(
-            one,
-            WorstCase {
-                amount: Nanodollars::new(2_000_000 + 500_000),
-                inject_max_tokens: None
-            }
-        );
-        let three = estimate(
-            "claude-haiku-4-5",
-            InputSize::Bytes(1_000),
-            limit(Some(100), 3),
-        )
-        .unwrap();
+        assert_eq!(one, WorstCase { amount: Nanodollars::new(2_000_000 + 500_000), inject_max_tokens: None });
+        let three = estimate("claude-haiku-4-5", InputSize::Bytes(1_000), limit(Some(100), 3)).unwrap();
         assert_eq!(three.amount, Nanodollars::new(2_000_000 + 1_500_000));
         let unset = estimate("claude-haiku-4-5", InputSize::Unknown, limit(None, 1)).unwrap();
         assert_eq!(
             unset,
-            WorstCase {
-                amount: Nanodollars::new(400_000_000 + 320_000_000),
-                inject_max_tokens: Some(64_000)
-            }
+            WorstCase { amount: Nanodollars::new(400_000_000 + 320_000_000), inject_max_tokens: Some(64_000) }
         );
     }
 
     #[test]
     fn what_has_no_bound_is_refused() {
         let table = PriceTable::empty()
-            .with_layer(
-                "own",
-                r#"{"m": {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}}"#,
-            )
+            .with_layer("own", r#"{"m": {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}}"#)
             .unwrap();
         let price = table.lookup("m").price().unwrap();
-        let none = OutputLimit {
-            max_tokens: None,
-            answers: 1,
-        };
-        let some = OutputLimit {
-            max_tokens: Some(1),
-            answers: 1,
-        };
+        let none = OutputLimit { max_tokens: None, answers: 1 };
+        let some = OutputLimit { max_tokens: Some(1), answers: 1 };
         assert_eq!(
             worst_case(price, ServiceTier::Standard, InputSize::Unknown, some),
             Err(EstimateError::UnboundedInput)

@@ -111,11 +111,7 @@ impl Entry {
     /// input is free or unstated: free tokens of a model billed by the second are not a free model. Nothing either when
     /// it is priced by graduated tables, which we do not read.
     pub(super) fn price(&self) -> Option<ModelPrice> {
-        let fresh = RateKey {
-            class: TokenClass::Input,
-            tier: ServiceTier::Standard,
-            above: 0,
-        };
+        let fresh = RateKey { class: TokenClass::Input, tier: ServiceTier::Standard, above: 0 };
         let free = self.stated.values().all(|rate| *rate == Rate::FREE);
         if self.graduated || self.charges_otherwise && (free || !self.stated.contains_key(&fresh)) {
             return None;
@@ -125,12 +121,7 @@ impl Entry {
         {
             let half = Rate::new(rate.nanodollars_per_million().div_ceil(2));
             let mut stated = self.stated.clone();
-            stated
-                .entry(RateKey {
-                    class: TokenClass::CacheRead,
-                    ..fresh
-                })
-                .or_insert(half);
+            stated.entry(RateKey { class: TokenClass::CacheRead, ..fresh }).or_insert(half);
             return self.described(ModelPrice::resolve(&stated));
         }
         let resolved = if self.provider.as_deref() == Some(INCLUSIVE_PROVIDER) {

@@ -60,9 +60,7 @@ impl Rate {
     /// What that many tokens cost at this rate, rounded up: for reservations. Nothing where it does not fit.
     #[must_use]
     pub fn cost(self, tokens: u64) -> Option<Nanodollars> {
-        let nanodollars = self
-            .femtodollars(tokens)
-            .div_ceil(FEMTODOLLARS_PER_NANODOLLAR);
+        let nanodollars = self.femtodollars(tokens).div_ceil(FEMTODOLLARS_PER_NANODOLLAR);
         u64::try_from(nanodollars).ok().map(Nanodollars::new)
     }
 

@@ -47,21 +47,15 @@ pub fn cache(calls: &[Call], prices: &PriceTable, assumed: Option<&str>) -> Cach
     let mut unpriced_calls = 0_u64;
     for call in calls {
         let Some(usage) = call.usage else { continue };
-        let priced = call
-            .model
-            .as_deref()
-            .or(assumed)
-            .and_then(|model| Some((model, input_costs(prices, model, usage)?)));
+        let priced =
+            call.model.as_deref().or(assumed).and_then(|model| Some((model, input_costs(prices, model, usage)?)));
         let Some((model, (with, without))) = priced else {
             unpriced_calls = unpriced_calls.saturating_add(1);
             continue;
         };
         let sum = sums.entry(model).or_default();
         sum.usage.cache_read = sum.usage.cache_read.saturating_add(usage.cache_read);
-        sum.usage.uncached_input = sum
-            .usage
-            .uncached_input
-            .saturating_add(usage.input().unwrap_or(u64::MAX));
+        sum.usage.uncached_input = sum.usage.uncached_input.saturating_add(usage.input().unwrap_or(u64::MAX));
         sum.with = sum.with.saturating_add(with);
         sum.without = sum.without.saturating_add(without);
     }
@@ -72,47 +66,21 @@ pub fn cache(calls: &[Call], prices: &PriceTable, assumed: Option<&str>) -> Cach
         uncached_usd: Usd(sum.without),
         saved_usd: Usd(sum.without.saturating_sub(sum.with)),
     };
-    CacheReport {
-        models: sums.into_iter().map(model).collect(),
-        unpriced_calls,
-    }
+    CacheReport { models: sums.into_iter().map(model).collect(), unpriced_calls }
 }
 
-fn input_costs(
-    prices: &PriceTable,
-    model: &str,
-    usage: Usage,
-) -> Option<(Nanodollars, Nanodollars)> {
+fn input_costs(prices: &PriceTable, model: &str, usage: Usage) -> Option<(Nanodollars, Nanodollars)> {
     let price = prices.lookup(model).price()?;
     // Rows may be invocations, whose sums say nothing about one call.
-    let options = CostOptions {
-        long_context: LongContext::Ignore,
-        ..CostOptions::default()
-    };
-    let input = Usage {
-        output: 0,
-        reasoning: 0,
-        ..usage
-    };
-    let plain = Usage {
-        uncached_input: usage.input()?,
-        ..Usage::default()
-    };
-    Some((
-        price.cost(&input, options).ok()?,
-        price.cost(&plain, options).ok()?,
-    ))
+    let options = CostOptions { long_context: LongContext::Ignore, ..CostOptions::default() };
+    let input = Usage { output: 0, reasoning: 0, ..usage };
+    let plain = Usage { uncached_input: usage.input()?, ..Usage::default() };
+    Some((price.cost(&input, options).ok()?, price.cost(&plain, options).ok()?))
 }
 
 impl Report for CacheReport {
     fn tables(&self) -> Vec<Table> {
-        let columns = [
-            "model",
-            "read from cache",
-            "input",
-            "without cache",
-            "saved",
-        ];
+        let columns = ["model", "read from cache", "input", "without cache", "saved"];
         let mut table = Table::new("what the prompt cache saved (USD, list prices)", &columns);
         for row in &self.models {
             table.row([

@@ -57,20 +57,13 @@ pub struct ForecastReport {
 /// Extrapolates the spend of a window to its end.
 #[must_use]
 pub fn window(calls: &[Call], bounds: Bounds, now_ms: u64) -> ForecastReport {
-    let inside = calls
-        .iter()
-        .filter(|call| (bounds.start_ms..bounds.end_ms.min(now_ms)).contains(&call.started_ms));
+    let inside = calls.iter().filter(|call| (bounds.start_ms..bounds.end_ms.min(now_ms)).contains(&call.started_ms));
     let spent = total(inside);
     let length = bounds.end_ms.saturating_sub(bounds.start_ms);
     let elapsed = now_ms.saturating_sub(bounds.start_ms).min(length);
     let elapsed_permille = scaled(elapsed, 1000, length);
-    let forecast = (elapsed_permille >= 10)
-        .then(|| Usd(Nanodollars::new(scaled(spent.as_u64(), length, elapsed))));
-    ForecastReport {
-        spent_usd: Usd(spent),
-        elapsed_permille,
-        forecast_usd: forecast,
-    }
+    let forecast = (elapsed_permille >= 10).then(|| Usd(Nanodollars::new(scaled(spent.as_u64(), length, elapsed))));
+    ForecastReport { spent_usd: Usd(spent), elapsed_permille, forecast_usd: forecast }
 }
 
 /// What a work item will cost, from those of its size and kind.
@@ -91,18 +84,10 @@ pub struct WorkItemReport {
 pub fn work_item(calls: &[Call], name: &str) -> WorkItemReport {
     let items = grouped(calls, |call| call.work_item.as_deref().unwrap_or_default());
     let own = items.get(name).map_or(&[][..], Vec::as_slice);
-    let kind = |calls: &[&Call]| {
-        calls
-            .first()
-            .map(|call| (call.size.clone(), call.task_type.clone()))
-    };
+    let kind = |calls: &[&Call]| calls.first().map(|call| (call.size.clone(), call.task_type.clone()));
     let wanted = kind(own);
-    let alike = items
-        .iter()
-        .filter(|(other, calls)| !other.is_empty() && **other != name && kind(calls) == wanted);
-    let mut costs: Vec<Nanodollars> = alike
-        .map(|(_, calls)| total(calls.iter().copied()))
-        .collect();
+    let alike = items.iter().filter(|(other, calls)| !other.is_empty() && **other != name && kind(calls) == wanted);
+    let mut costs: Vec<Nanodollars> = alike.map(|(_, calls)| total(calls.iter().copied())).collect();
     WorkItemReport {
         like_it: costs.len(),
         spent_usd: Usd(total(own.iter().copied())),
@@ -129,10 +114,7 @@ pub struct HumanReport {
 pub fn human(calls: &[Call], hour: Nanodollars, minutes_per_task: u64) -> HumanReport {
     let done = grouped(calls, |call| (call.run.as_str(), call.task.as_str()))
         .into_values()
-        .filter(|task| {
-            task.iter()
-                .any(|call| call.status == CallStatus::Success && call.productive != Some(false))
-        })
+        .filter(|task| task.iter().any(|call| call.status == CallStatus::Success && call.productive != Some(false)))
         .count();
     let cost = mean(total(calls), done);
     let person = Nanodollars::new(scaled(hour.as_u64(), minutes_per_task, 60));
@@ -150,8 +132,7 @@ fn money(amount: Option<Usd>) -> String {
 
 fn pairs<const N: usize>(title: &str, rows: [(&str, String); N]) -> Vec<Table> {
     let mut table = Table::new(title, &["", "value"]);
-    rows.into_iter()
-        .for_each(|(name, value)| table.row([name.to_owned(), value]));
+    rows.into_iter().for_each(|(name, value)| table.row([name.to_owned(), value]));
     vec![table]
 }
 
@@ -171,11 +152,7 @@ impl Report for VolumeReport {
 
 impl Report for ForecastReport {
     fn tables(&self) -> Vec<Table> {
-        let over = format!(
-            "{}.{} %",
-            self.elapsed_permille / 10,
-            self.elapsed_permille % 10
-        );
+        let over = format!("{}.{} %", self.elapsed_permille / 10, self.elapsed_permille % 10);
         pairs(
             "forecast to the end of the window (USD)",
             [
@@ -203,19 +180,14 @@ impl Report for WorkItemReport {
 
 impl Report for HumanReport {
     fn tables(&self) -> Vec<Table> {
-        let ratio = self.permille_of_human.map_or_else(
-            || "-".to_owned(),
-            |ratio| format!("{}.{} %", ratio / 10, ratio % 10),
-        );
+        let ratio =
+            self.permille_of_human.map_or_else(|| "-".to_owned(), |ratio| format!("{}.{} %", ratio / 10, ratio % 10));
         pairs(
             "beside people (USD)",
             [
                 ("tasks done", self.tasks_done.to_string()),
                 ("cost per task done", money(self.cost_per_task_usd)),
-                (
-                    "a person's cost per task",
-                    self.human_cost_per_task_usd.to_string(),
-                ),
+                ("a person's cost per task", self.human_cost_per_task_usd.to_string()),
                 ("of that", ratio),
             ],
         )

@@ -60,28 +60,18 @@ pub struct Group {
 pub fn groups(calls: &[Call], by: By) -> GroupReport {
     let none = || "(none)".to_owned();
     let key = |call: &Call| match by {
-        By::UserAndMonth => format!(
-            "{} {}",
-            call.user.clone().unwrap_or_else(none),
-            month(call.started_ms)
-        ),
+        By::UserAndMonth => format!("{} {}", call.user.clone().unwrap_or_else(none), month(call.started_ms)),
         By::TaskType => call.task_type.clone().unwrap_or_else(none),
         By::Stage => call.stage.clone().unwrap_or_else(none),
         By::ModelAndTier => {
-            format!(
-                "{} ({})",
-                call.model.as_deref().unwrap_or("(none)"),
-                call.tier.as_deref().unwrap_or("no tier")
-            )
+            format!("{} ({})", call.model.as_deref().unwrap_or("(none)"), call.tier.as_deref().unwrap_or("no tier"))
         }
         By::Tier => call.tier.clone().unwrap_or_else(none),
         By::WorkItem => call.work_item.clone().unwrap_or_else(none),
     };
     let all = total(calls);
-    let mut groups: Vec<Group> = grouped(calls, key)
-        .into_iter()
-        .map(|(key, members)| group(key, &members, calls.len(), all))
-        .collect();
+    let mut groups: Vec<Group> =
+        grouped(calls, key).into_iter().map(|(key, members)| group(key, &members, calls.len(), all)).collect();
     groups.sort_by(|a, b| b.cost_usd.cmp(&a.cost_usd).then_with(|| a.key.cmp(&b.key)));
     let title = match by {
         By::UserAndMonth => "cost by user and month (USD)",
@@ -97,16 +87,9 @@ pub fn groups(calls: &[Call], by: By) -> GroupReport {
 fn group(key: String, calls: &[&Call], all_calls: usize, all: Nanodollars) -> Group {
     let cost = total(calls.iter().copied());
     let mut costs: Vec<Nanodollars> = calls.iter().map(|call| call.cost).collect();
-    let failed = calls
-        .iter()
-        .filter(|call| matches!(call.status, CallStatus::Failed | CallStatus::Rejected))
-        .count();
-    let share = |part: usize, whole: usize| {
-        Share::of(
-            u64::try_from(part).unwrap_or(0),
-            u64::try_from(whole).unwrap_or(0),
-        )
-    };
+    let failed = calls.iter().filter(|call| matches!(call.status, CallStatus::Failed | CallStatus::Rejected)).count();
+    let share =
+        |part: usize, whole: usize| Share::of(u64::try_from(part).unwrap_or(0), u64::try_from(whole).unwrap_or(0));
     Group {
         key,
         calls: calls.len(),
@@ -121,24 +104,15 @@ fn group(key: String, calls: &[&Call], all_calls: usize, all: Nanodollars) -> Gr
 }
 
 fn month(ms: u64) -> String {
-    let moment = i64::try_from(ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    moment.map_or_else(
-        || "?".to_owned(),
-        |moment| moment.strftime("%Y-%m").to_string(),
-    )
+    let moment = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    moment.map_or_else(|| "?".to_owned(), |moment| moment.strftime("%Y-%m").to_string())
 }
 
 impl Report for GroupReport {
     fn tables(&self) -> Vec<Table> {
-        let columns = [
-            "", "calls", "of calls", "cost", "of cost", "mean", "median", "p95", "failed",
-        ];
+        let columns = ["", "calls", "of calls", "cost", "of cost", "mean", "median", "p95", "failed"];
         let mut table = Table::new(self.title, &columns);
-        let money = |amount: Option<Usd>| {
-            amount.map_or_else(|| "-".to_owned(), |amount| amount.to_string())
-        };
+        let money = |amount: Option<Usd>| amount.map_or_else(|| "-".to_owned(), |amount| amount.to_string());
         for group in &self.groups {
             table.row([
                 group.key.clone(),

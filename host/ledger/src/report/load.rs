@@ -18,10 +18,7 @@ pub struct Period {
 impl Default for Period {
     /// All there is.
     fn default() -> Self {
-        Self {
-            from_ms: 0,
-            until_ms: u64::MAX,
-        }
+        Self { from_ms: 0, until_ms: u64::MAX }
     }
 }
 
@@ -36,18 +33,12 @@ pub fn load(store: &Sqlite, period: Period) -> Result<Vec<Call>, StoreError> {
                  lines_production, lines_test, size, trace_id FROM calls WHERE started_ms >= ?1 AND started_ms < ?2 \
                  ORDER BY started_ms, reservation";
     let mut statement = store.connection().prepare(query)?;
-    let calls = statement.query_map(
-        params![stored(period.from_ms), stored(period.until_ms)],
-        call,
-    )?;
+    let calls = statement.query_map(params![stored(period.from_ms), stored(period.until_ms)], call)?;
     Ok(calls.collect::<Result<_, _>>()?)
 }
 
 fn call(row: &Row<'_>) -> rusqlite::Result<Call> {
-    let count = |place| {
-        row.get::<_, i64>(place)
-            .map(|count| u64::try_from(count).unwrap_or(0))
-    };
+    let count = |place| row.get::<_, i64>(place).map(|count| u64::try_from(count).unwrap_or(0));
     let output: Option<i64> = row.get(18)?;
     let usage = || {
         Ok::<_, rusqlite::Error>(Usage {

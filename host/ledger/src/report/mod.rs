@@ -20,9 +20,7 @@ use tollgate_core::Nanodollars;
 use crate::calls::Call;
 
 pub use cache::{CacheReport, cache};
-pub use forecast::{
-    ForecastReport, HumanReport, VolumeReport, WorkItemReport, human, volume, window, work_item,
-};
+pub use forecast::{ForecastReport, HumanReport, VolumeReport, WorkItemReport, human, volume, window, work_item};
 pub use groups::{By, GroupReport, groups};
 pub use load::{Period, load};
 pub use runs::{RunReport, runs};
@@ -64,10 +62,7 @@ impl Share {
     /// A part of a whole, rounded down; nothing of nothing is nothing.
     #[must_use]
     pub fn of(part: u64, whole: u64) -> Self {
-        let permille = u128::from(part)
-            .saturating_mul(1000)
-            .checked_div(u128::from(whole))
-            .unwrap_or(0);
+        let permille = u128::from(part).saturating_mul(1000).checked_div(u128::from(whole)).unwrap_or(0);
         Self(u64::try_from(permille).unwrap_or(u64::MAX))
     }
 
@@ -78,10 +73,7 @@ impl Share {
 
 impl Serialize for Share {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        raw(
-            format!("{}.{:03}", self.0 / 1000, self.0 % 1000),
-            serializer,
-        )
+        raw(format!("{}.{:03}", self.0 / 1000, self.0 % 1000), serializer)
     }
 }
 
@@ -92,23 +84,16 @@ impl std::fmt::Display for Share {
 }
 
 fn raw<S: Serializer>(number: String, serializer: S) -> Result<S::Ok, S::Error> {
-    RawValue::from_string(number)
-        .map_err(serde::ser::Error::custom)?
-        .serialize(serializer)
+    RawValue::from_string(number).map_err(serde::ser::Error::custom)?.serialize(serializer)
 }
 
 /// The sum of costs. Every cost came out of storage, whose sums fit.
 pub(crate) fn total<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Nanodollars {
-    calls
-        .into_iter()
-        .fold(Nanodollars::ZERO, |sum, call| sum.saturating_add(call.cost))
+    calls.into_iter().fold(Nanodollars::ZERO, |sum, call| sum.saturating_add(call.cost))
 }
 
 /// Calls by something they have in common, in its order.
-pub(crate) fn grouped<'a, K: Ord>(
-    calls: &'a [Call],
-    key: impl Fn(&'a Call) -> K,
-) -> BTreeMap<K, Vec<&'a Call>> {
+pub(crate) fn grouped<'a, K: Ord>(calls: &'a [Call], key: impl Fn(&'a Call) -> K) -> BTreeMap<K, Vec<&'a Call>> {
     let mut groups: BTreeMap<K, Vec<&'a Call>> = BTreeMap::new();
     for call in calls {
         groups.entry(key(call)).or_default().push(call);
@@ -125,10 +110,7 @@ pub(crate) fn percentile(values: &mut [Nanodollars], percent: usize) -> Option<N
 
 pub(crate) fn mean(sum: Nanodollars, count: usize) -> Option<Nanodollars> {
     let count = u64::try_from(count).ok()?;
-    sum.as_u64()
-        .checked_add(count / 2)?
-        .checked_div(count)
-        .map(Nanodollars::new)
+    sum.as_u64().checked_add(count / 2)?.checked_div(count).map(Nanodollars::new)
 }
 
 #[cfg(test)]

@@ -34,10 +34,8 @@ const TRACES: usize = 3;
 /// The `count` dearest runs, with the traces of their dearest calls.
 #[must_use]
 pub fn runs(calls: &[Call], count: usize) -> RunReport {
-    let mut runs: Vec<Run> = grouped(calls, |call| call.run.clone())
-        .into_iter()
-        .map(|(run, calls)| one(run, calls))
-        .collect();
+    let mut runs: Vec<Run> =
+        grouped(calls, |call| call.run.clone()).into_iter().map(|(run, calls)| one(run, calls)).collect();
     runs.sort_by(|a, b| b.cost_usd.cmp(&a.cost_usd).then_with(|| a.run.cmp(&b.run)));
     runs.truncate(count);
     RunReport { runs }
@@ -47,27 +45,14 @@ fn one(run: String, mut calls: Vec<&Call>) -> Run {
     let cost = total(calls.iter().copied());
     let wasted = |call: &&&Call| matches!(call.status, CallStatus::Failed | CallStatus::Rejected);
     let wasted: Nanodollars = total(calls.iter().filter(wasted).copied());
-    calls.sort_by(|a, b| b.cost.cmp(&a.cost));
-    let trace_ids = calls
-        .iter()
-        .filter_map(|call| call.trace_id.clone())
-        .take(TRACES)
-        .collect();
-    Run {
-        run,
-        cost_usd: Usd(cost),
-        calls: calls.len(),
-        wasted_share: Share::of_money(wasted, cost),
-        trace_ids,
-    }
+    calls.sort_by_key(|call| std::cmp::Reverse(call.cost));
+    let trace_ids = calls.iter().filter_map(|call| call.trace_id.clone()).take(TRACES).collect();
+    Run { run, cost_usd: Usd(cost), calls: calls.len(), wasted_share: Share::of_money(wasted, cost), trace_ids }
 }
 
 impl Report for RunReport {
     fn tables(&self) -> Vec<Table> {
-        let mut table = Table::new(
-            "dearest runs (USD)",
-            &["run", "cost", "calls", "wasted", "traces"],
-        );
+        let mut table = Table::new("dearest runs (USD)", &["run", "cost", "calls", "wasted", "traces"]);
         for run in &self.runs {
             let traces = run.trace_ids.join(" ");
             table.row([

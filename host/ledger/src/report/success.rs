@@ -37,30 +37,22 @@ pub struct Starting {
 /// Follows each task from its first call to its last. A task is that of its run.
 #[must_use]
 pub fn success(calls: &[Call]) -> SuccessReport {
-    let mut rows: std::collections::BTreeMap<(String, String), Starting> =
-        std::collections::BTreeMap::new();
+    let mut rows: std::collections::BTreeMap<(String, String), Starting> = std::collections::BTreeMap::new();
     for mut task in grouped(calls, |call| (call.run.as_str(), call.task.as_str())).into_values() {
         task.sort_by_key(|call| call.started_ms);
         let Some(first) = task.first() else { continue };
         let none = || "(none)".to_owned();
-        let key = (
-            first.task_type.clone().unwrap_or_else(none),
-            first.tier.clone().unwrap_or_else(none),
-        );
+        let key = (first.task_type.clone().unwrap_or_else(none), first.tier.clone().unwrap_or_else(none));
         let row = rows.entry(key.clone()).or_insert_with(|| Starting {
             task_type: key.0,
             starting_tier: key.1,
             ..Starting::default()
         });
-        let done = task
-            .iter()
-            .any(|call| call.status == CallStatus::Success && call.productive != Some(false));
+        let done = task.iter().any(|call| call.status == CallStatus::Success && call.productive != Some(false));
         let cost: Nanodollars = total(task.iter().copied());
         row.tasks = row.tasks.saturating_add(1);
         row.done = row.done.saturating_add(u64::from(done));
-        row.escalated = row
-            .escalated
-            .saturating_add(u64::from(task.iter().any(|call| call.tier != first.tier)));
+        row.escalated = row.escalated.saturating_add(u64::from(task.iter().any(|call| call.tier != first.tier)));
         row.cost_usd = Usd(row.cost_usd.0.saturating_add(cost));
     }
     let finish = |row: Starting| Starting {
@@ -68,23 +60,12 @@ pub fn success(calls: &[Call]) -> SuccessReport {
         cost_per_success_usd: mean(row.cost_usd.0, usize::try_from(row.done).unwrap_or(0)).map(Usd),
         ..row
     };
-    SuccessReport {
-        rows: rows.into_values().map(finish).collect(),
-    }
+    SuccessReport { rows: rows.into_values().map(finish).collect() }
 }
 
 impl Report for SuccessReport {
     fn tables(&self) -> Vec<Table> {
-        let columns = [
-            "task type",
-            "starting tier",
-            "tasks",
-            "done",
-            "done",
-            "escalated",
-            "cost",
-            "per success",
-        ];
+        let columns = ["task type", "starting tier", "tasks", "done", "done", "escalated", "cost", "per success"];
         let mut table = Table::new("cost per success, escalations included (USD)", &columns);
         for row in &self.rows {
             table.row([
@@ -95,8 +76,7 @@ impl Report for SuccessReport {
                 row.done_share.to_string(),
                 row.escalated.to_string(),
                 row.cost_usd.to_string(),
-                row.cost_per_success_usd
-                    .map_or_else(|| "-".to_owned(), |cost| cost.to_string()),
+                row.cost_per_success_usd.map_or_else(|| "-".to_owned(), |cost| cost.to_string()),
             ]);
         }
         vec![table]

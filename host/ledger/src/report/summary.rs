@@ -70,26 +70,17 @@ pub fn summary(calls: &[Call]) -> Summary {
     let failed = total(with(CallStatus::Failed));
     let rejected = total(with(CallStatus::Rejected));
     let tokens = |of: fn(&tollgate_core::Usage) -> u64| {
-        calls
-            .iter()
-            .filter_map(|call| call.usage.as_ref())
-            .fold(0_u64, |sum, usage| sum.saturating_add(of(usage)))
+        calls.iter().filter_map(|call| call.usage.as_ref()).fold(0_u64, |sum, usage| sum.saturating_add(of(usage)))
     };
     let uncached = tokens(|usage| usage.uncached_input);
     let written = tokens(|usage| usage.cache_write_5m.saturating_add(usage.cache_write_1h));
     let read = tokens(|usage| usage.cache_read);
-    let mut runs: Vec<Nanodollars> = grouped(calls, |call| call.run.as_str())
-        .into_values()
-        .map(total)
-        .collect();
+    let mut runs: Vec<Nanodollars> = grouped(calls, |call| call.run.as_str()).into_values().map(total).collect();
     let done: BTreeSet<(&str, &str)> = with(CallStatus::Success)
         .filter(|call| call.productive != Some(false))
         .map(|call| (call.run.as_str(), call.task.as_str()))
         .collect();
-    let lines = calls
-        .iter()
-        .filter_map(|call| call.lines_production)
-        .reduce(i64::saturating_add);
+    let lines = calls.iter().filter_map(|call| call.lines_production).reduce(i64::saturating_add);
     Summary {
         cost_usd: Usd(cost),
         cost_by_stage_usd: grouped(calls, |call| call.stage.clone().unwrap_or_default())
@@ -103,8 +94,7 @@ pub fn summary(calls: &[Call]) -> Summary {
         unproductive_calls: idle().count(),
         calls: calls.len(),
         failed_calls: with(CallStatus::Failed).count(),
-        failed_duration_ms: with(CallStatus::Failed)
-            .fold(0_u64, |sum, call| sum.saturating_add(call.duration_ms)),
+        failed_duration_ms: with(CallStatus::Failed).fold(0_u64, |sum, call| sum.saturating_add(call.duration_ms)),
         unknown_cost_calls: calls.iter().filter(|call| call.estimated).count(),
         cache_read_share: Share::of(read, uncached.saturating_add(written).saturating_add(read)),
         uncached_input_tokens: uncached,
@@ -121,18 +111,14 @@ pub fn summary(calls: &[Call]) -> Summary {
         cost_per_thousand_lines_usd: lines.and_then(|lines| {
             let thousandfold = u128::from(cost.as_u64()).checked_mul(1000)?;
             let each = thousandfold.checked_div(u128::try_from(lines).ok()?)?;
-            u64::try_from(each)
-                .ok()
-                .map(|each| Usd(Nanodollars::new(each)))
+            u64::try_from(each).ok().map(|each| Usd(Nanodollars::new(each)))
         }),
     }
 }
 
 impl Report for Summary {
     fn tables(&self) -> Vec<Table> {
-        let money = |amount: Option<Usd>| {
-            amount.map_or_else(|| "-".to_owned(), |amount| amount.to_string())
-        };
+        let money = |amount: Option<Usd>| amount.map_or_else(|| "-".to_owned(), |amount| amount.to_string());
         let mut whole = Table::new("summary (USD)", &["", "value"]);
         let mut line = |name: &str, value: String| whole.row([name.to_owned(), value]);
         line("cost", self.cost_usd.to_string());
@@ -142,47 +128,21 @@ impl Report for Summary {
         line("cost of a run: median", money(self.run_median_usd));
         line("cost of a run: 95th percentile", money(self.run_p95_usd));
         line("failed calls", self.failed_calls.to_string());
-        line(
-            "failed calls, minutes",
-            (self.failed_duration_ms / 60_000).to_string(),
-        );
+        line("failed calls, minutes", (self.failed_duration_ms / 60_000).to_string());
         line("cost of failed calls", self.failed_cost_usd.to_string());
         line("cost of rejected work", self.rejected_cost_usd.to_string());
-        line(
-            "failed and rejected, of all cost",
-            self.wasted_share.to_string(),
-        );
-        line(
-            "calls of unknown cost (not zero)",
-            self.unknown_cost_calls.to_string(),
-        );
-        line(
-            "successes that changed nothing",
-            self.unproductive_calls.to_string(),
-        );
+        line("failed and rejected, of all cost", self.wasted_share.to_string());
+        line("calls of unknown cost (not zero)", self.unknown_cost_calls.to_string());
+        line("successes that changed nothing", self.unproductive_calls.to_string());
         line("cost of those", self.unproductive_cost_usd.to_string());
-        line(
-            "input read from the cache",
-            self.cache_read_share.to_string(),
-        );
+        line("input read from the cache", self.cache_read_share.to_string());
         line("tasks done", self.tasks_done.to_string());
         line("cost per task done", money(self.cost_per_task_done_usd));
-        line(
-            "cost per thousand lines",
-            money(self.cost_per_thousand_lines_usd),
-        );
+        line("cost per thousand lines", money(self.cost_per_thousand_lines_usd));
         let mut stages = Table::new("cost by stage (USD)", &["stage", "cost", "share"]);
         for (stage, cost) in &self.cost_by_stage_usd {
-            let stage = if stage.is_empty() {
-                "(none)".to_owned()
-            } else {
-                stage.clone()
-            };
-            stages.row([
-                stage,
-                cost.to_string(),
-                Share::of_money(cost.0, self.cost_usd.0).to_string(),
-            ]);
+            let stage = if stage.is_empty() { "(none)".to_owned() } else { stage.clone() };
+            stages.row([stage, cost.to_string(), Share::of_money(cost.0, self.cost_usd.0).to_string()]);
         }
         vec![whole, stages]
     }

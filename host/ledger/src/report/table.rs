@@ -28,28 +28,15 @@ impl Table {
     #[must_use]
     pub fn to_text(&self) -> String {
         let all = || std::iter::once(&self.columns).chain(&self.rows);
-        let width = |column: usize| {
-            all()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-        };
+        let width =
+            |column: usize| all().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         let mut text = format!("{}\n", self.title);
         for row in all() {
-            let cells = row
-                .iter()
-                .zip(&widths)
-                .enumerate()
-                .map(|(column, (cell, width))| {
-                    let cell = shown(cell);
-                    if column == 0 {
-                        format!("{cell:<width$}")
-                    } else {
-                        format!("{cell:>width$}")
-                    }
-                });
+            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+                let cell = shown(cell);
+                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            });
             let line: Vec<String> = cells.collect();
             text.push_str("  ");
             text.push_str(line.join("  ").trim_end());
@@ -73,33 +60,13 @@ impl Table {
 
 /// Names come from outside: what would steer a terminal is shown as a question mark.
 fn shown(cell: &str) -> String {
-    cell.chars()
-        .map(|character| {
-            if character.is_control() {
-                '?'
-            } else {
-                character
-            }
-        })
-        .collect()
+    cell.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
 /// Quoted where it must be. A name that a spreadsheet would take for a formula is preceded by an apostrophe.
 pub(crate) fn csv_cell(cell: &str) -> String {
     let formula = cell.starts_with(['=', '@', '+', '\t', '\r'])
-        || (cell.starts_with('-')
-            && !cell
-                .bytes()
-                .skip(1)
-                .all(|byte| byte.is_ascii_digit() || byte == b'.'));
-    let cell = if formula {
-        format!("'{cell}")
-    } else {
-        cell.to_owned()
-    };
-    if cell.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell
-    }
+        || (cell.starts_with('-') && !cell.bytes().skip(1).all(|byte| byte.is_ascii_digit() || byte == b'.'));
+    let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
+    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }

@@ -66,10 +66,7 @@ const WEEKS: usize = 1040;
 pub fn weeks(calls: &[Call], zone: &TimeZone) -> WeekReport {
     let window = Window::Week(zone.clone());
     let by_week = grouped(calls, |call| window.bounds(call.started_ms).start_ms);
-    let (Some(first), Some(last)) = (
-        by_week.keys().next().copied(),
-        by_week.keys().next_back().copied(),
-    ) else {
+    let (Some(first), Some(last)) = (by_week.keys().next().copied(), by_week.keys().next_back().copied()) else {
         return WeekReport { weeks: Vec::new() };
     };
     let mut weeks = Vec::new();
@@ -100,25 +97,15 @@ fn change(before: Nanodollars, now: Nanodollars) -> Option<i64> {
 }
 
 fn date(ms: u64, zone: &TimeZone) -> String {
-    let moment = i64::try_from(ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    moment.map_or_else(
-        || "?".to_owned(),
-        |moment| moment.to_zoned(zone.clone()).date().to_string(),
-    )
+    let moment = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    moment.map_or_else(|| "?".to_owned(), |moment| moment.to_zoned(zone.clone()).date().to_string())
 }
 
 impl Report for WeekReport {
     fn tables(&self) -> Vec<Table> {
-        let mut table = Table::new(
-            "cost by week (USD)",
-            &["week of", "cost", "calls", "change", "flag"],
-        );
+        let mut table = Table::new("cost by week (USD)", &["week of", "cost", "calls", "change", "flag"]);
         for week in &self.weeks {
-            let change = week
-                .change_permille
-                .map_or_else(|| "-".to_owned(), |change| format!("{:+} %", change / 10));
+            let change = week.change_permille.map_or_else(|| "-".to_owned(), |change| format!("{:+} %", change / 10));
             let flag = match week.flag {
                 Flag::None => "",
                 Flag::Look => "look",

@@ -157,14 +157,11 @@ impl Batch {
                 .map(|(account, start)| (account.id.to_bytes(), *start))
                 .collect(),
         });
-        let crossed = effects
-            .crossed
-            .iter()
-            .map(|(account, start_ms, crossed)| WindowCrossed {
-                account: account.to_bytes(),
-                start_ms: *start_ms,
-                crossed: *crossed,
-            });
+        let crossed = effects.crossed.iter().map(|(account, start_ms, crossed)| WindowCrossed {
+            account: account.to_bytes(),
+            start_ms: *start_ms,
+            crossed: *crossed,
+        });
         Self {
             sequence,
             opened: opened.collect(),

@@ -58,36 +58,17 @@ impl JournalFiles {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let open = |name| {
             let path = folder.join(name);
-            let opened = OpenOptions::new()
-                .read(true)
-                .append(true)
-                .create(true)
-                .open(&path);
-            let file = opened.map_err(|source| StoreError::File {
-                path: path.display().to_string(),
-                source,
-            })?;
-            Ok::<_, StoreError>(JournalFile {
-                path,
-                file,
-                bytes: 0,
-                last: 0,
-            })
+            let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
+            let file = opened.map_err(|source| StoreError::File { path: path.display().to_string(), source })?;
+            Ok::<_, StoreError>(JournalFile { path, file, bytes: 0, last: 0 })
         };
-        Ok(Self {
-            files: [open("journal-0")?, open("journal-1")?],
-            active: 0,
-            buffer: Vec::new(),
-        })
+        Ok(Self { files: [open("journal-0")?, open("journal-1")?], active: 0, buffer: Vec::new() })
     }
 }
 
 impl JournalFile {
     fn failed(&self, source: std::io::Error) -> StoreError {
-        StoreError::File {
-            path: self.path.display().to_string(),
-            source,
-        }
+        StoreError::File { path: self.path.display().to_string(), source }
     }
 
     fn empty(&mut self) -> Result<(), StoreError> {
@@ -101,11 +82,7 @@ impl Journal for JournalFiles {
     fn append(&mut self, batch: &Batch, applied: u64) -> Result<(), StoreError> {
         let other = 1_usize.saturating_sub(self.active);
         let [first, second] = &mut self.files;
-        let (active, resting) = if self.active == 0 {
-            (first, second)
-        } else {
-            (second, first)
-        };
+        let (active, resting) = if self.active == 0 { (first, second) } else { (second, first) };
         let target = if active.bytes >= TURN_BYTES && resting.last <= applied {
             resting.empty()?;
             self.active = other;
@@ -114,13 +91,8 @@ impl Journal for JournalFiles {
             active
         };
         encode(batch, &mut self.buffer)?;
-        target
-            .file
-            .write_all(&self.buffer)
-            .map_err(|source| target.failed(source))?;
-        target.bytes = target
-            .bytes
-            .saturating_add(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX));
+        target.file.write_all(&self.buffer).map_err(|source| target.failed(source))?;
+        target.bytes = target.bytes.saturating_add(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX));
         target.last = batch.sequence;
         Ok(())
     }
@@ -129,14 +101,8 @@ impl Journal for JournalFiles {
         let mut batches = Vec::new();
         for journal in &mut self.files {
             let mut bytes = Vec::new();
-            journal
-                .file
-                .seek(SeekFrom::Start(0))
-                .map_err(|source| journal.failed(source))?;
-            journal
-                .file
-                .read_to_end(&mut bytes)
-                .map_err(|source| journal.failed(source))?;
+            journal.file.seek(SeekFrom::Start(0)).map_err(|source| journal.failed(source))?;
+            journal.file.read_to_end(&mut bytes).map_err(|source| journal.failed(source))?;
             decode_all(&bytes, &mut batches);
         }
         Ok(in_order(batches, applied))
@@ -188,7 +154,5 @@ pub(super) fn decode_all(mut bytes: &[u8], batches: &mut Vec<Batch>) {
 
 /// FNV-1a: against torn writes, not against people.
 fn checksum(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

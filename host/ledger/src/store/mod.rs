@@ -41,9 +41,7 @@ pub enum StoreError {
     #[error("a record of the ledger's journal: {0}")]
     Record(#[from] postcard::Error),
     /// Written by a later version of Tollgate.
-    #[error(
-        "the ledger has format {found}, this build knows up to {SCHEMA_VERSION}: use a newer Tollgate"
-    )]
+    #[error("the ledger has format {found}, this build knows up to {SCHEMA_VERSION}: use a newer Tollgate")]
     Newer {
         /// Its format.
         found: i64,
@@ -54,6 +52,9 @@ pub enum StoreError {
         /// Which.
         what: &'static str,
     },
+    /// The journal could not be written before.
+    #[error("the ledger's journal could not be written before: nothing more is taken down until it is opened again")]
+    Stopped,
     /// The test's power is out.
     #[error("the power is out")]
     PowerLoss,

@@ -50,9 +50,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     if found > SCHEMA_VERSION {
         return Err(StoreError::Newer { found });
     }
-    let done = usize::try_from(found).map_err(|_| StoreError::Damaged {
-        what: "user_version",
-    })?;
+    let done = usize::try_from(found).map_err(|_| StoreError::Damaged { what: "user_version" })?;
     if done == STEPS.len() {
         return Ok(());
     }
@@ -76,22 +74,12 @@ mod tests {
         let old = Connection::open(&path).unwrap();
         old.execute_batch(STEPS[0]).unwrap();
         old.pragma_update(None, "user_version", 1).unwrap();
-        old.execute(
-            "INSERT INTO accounts VALUES (?1, 'team', 'team team=red')",
-            [[7_u8; 16]],
-        )
-        .unwrap();
-        old.execute(
-            "INSERT INTO windows VALUES (?1, 0, 9223372036854775807, 5, 0, 0, 0)",
-            [[7_u8; 16]],
-        )
-        .unwrap();
+        old.execute("INSERT INTO accounts VALUES (?1, 'team', 'team team=red')", [[7_u8; 16]]).unwrap();
+        old.execute("INSERT INTO windows VALUES (?1, 0, 9223372036854775807, 5, 0, 0, 0)", [[7_u8; 16]]).unwrap();
         drop(old);
         let mut store = crate::store::Sqlite::open(&path).unwrap();
         let account =
-            crate::store::Archive::account(&mut store, crate::book::AccountId::from_bytes([7; 16]))
-                .unwrap()
-                .unwrap();
+            crate::store::Archive::account(&mut store, crate::book::AccountId::from_bytes([7; 16])).unwrap().unwrap();
         assert_eq!(account.windows[0].spent.as_u64(), 5);
         assert_eq!(crate::store::Archive::raises(&mut store, 0).unwrap(), []);
     }
@@ -100,14 +88,8 @@ mod tests {
     fn a_file_of_a_later_version_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
-        Connection::open(&path)
-            .unwrap()
-            .pragma_update(None, "user_version", 99)
-            .unwrap();
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
         let refused = crate::store::Sqlite::open(&path).map(|_| ()).unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            "the ledger has format 99, this build knows up to 2: use a newer Tollgate"
-        );
+        assert_eq!(refused.to_string(), "the ledger has format 99, this build knows up to 2: use a newer Tollgate");
     }
 }

@@ -11,12 +11,9 @@ use smallvec::SmallVec;
 use tollgate_core::Nanodollars;
 
 use super::{
-    Archive, Audit, Batch, Line, Store, StoreError, StoredCharge, StoredReservation,
-    StoredResolution, schema,
+    Archive, Audit, Batch, Line, Store, StoreError, StoredCharge, StoredReservation, StoredResolution, schema,
 };
-use crate::book::{
-    AccountId, AccountState, Balance, Bounds, EntryKind, Raise, ReservationId, Resolution,
-};
+use crate::book::{AccountId, AccountState, Balance, Bounds, EntryKind, Raise, ReservationId, Resolution};
 use crate::calls::Call;
 
 /// Sets of charges kept in memory, so that most lines need not look theirs up.
@@ -44,10 +41,7 @@ impl Sqlite {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut connection)?;
-        Ok(Self {
-            connection,
-            charge_sets: HashMap::new(),
-        })
+        Ok(Self { connection, charge_sets: HashMap::new() })
     }
 
     pub(crate) const fn connection(&self) -> &Connection {
@@ -69,9 +63,7 @@ impl Store for Sqlite {
             write(&transaction, &mut self.charge_sets, &mut moves, batch)?;
         }
         move_money(&transaction, &moves)?;
-        transaction
-            .prepare_cached("UPDATE state SET applied = ?1")?
-            .execute([stored(last.sequence)])?;
+        transaction.prepare_cached("UPDATE state SET applied = ?1")?.execute([stored(last.sequence)])?;
         let committed = transaction.commit();
         if committed.is_err() {
             self.charge_sets.clear();
@@ -80,9 +72,7 @@ impl Store for Sqlite {
     }
 
     fn applied(&mut self) -> Result<u64, StoreError> {
-        Ok(self
-            .connection
-            .query_row("SELECT applied FROM state", [], |row| Ok(read(row.get(0)?)))?)
+        Ok(self.connection.query_row("SELECT applied FROM state", [], |row| Ok(read(row.get(0)?)))?)
     }
 }
 
@@ -93,28 +83,19 @@ fn write(
     batch: &Batch,
 ) -> Result<(), StoreError> {
     for opened in &batch.opened {
-        let mut account =
-            transaction.prepare_cached("INSERT OR IGNORE INTO accounts VALUES (?1, ?2, ?3)")?;
+        let mut account = transaction.prepare_cached("INSERT OR IGNORE INTO accounts VALUES (?1, ?2, ?3)")?;
         account.execute(params![opened.account, opened.budget, opened.label])?;
-        let mut window = transaction
-            .prepare_cached("INSERT OR IGNORE INTO windows VALUES (?1, ?2, ?3, 0, 0, ?4, ?5)")?;
-        let (start, end, carried) = (
-            stored(opened.start_ms),
-            stored(opened.end_ms),
-            stored(opened.carried),
-        );
+        let mut window =
+            transaction.prepare_cached("INSERT OR IGNORE INTO windows VALUES (?1, ?2, ?3, 0, 0, ?4, ?5)")?;
+        let (start, end, carried) = (stored(opened.start_ms), stored(opened.end_ms), stored(opened.carried));
         window.execute(params![opened.account, start, end, carried, opened.crossed])?;
     }
     for line in &batch.lines {
         let charge_set = charge_set(transaction, charge_sets, line)?;
-        let mut entry = transaction
-            .prepare_cached("INSERT INTO entries VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-        let (hold, release, spend, refund) = (
-            stored(line.hold),
-            stored(line.release),
-            stored(line.spend),
-            stored(line.refund),
-        );
+        let mut entry =
+            transaction.prepare_cached("INSERT INTO entries VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+        let (hold, release, spend, refund) =
+            (stored(line.hold), stored(line.release), stored(line.spend), stored(line.refund));
         entry.execute(params![
             stored(line.at_ms),
             line.kind,
@@ -128,31 +109,19 @@ fn write(
         keep_held(transaction, line, charge_set)?;
         for charge in &line.charges {
             let (spent, reserved) = moves.entry(*charge).or_default();
-            *spent = spent
-                .saturating_add(i128::from(line.spend))
-                .saturating_sub(i128::from(line.refund));
-            *reserved = reserved
-                .saturating_add(i128::from(line.hold))
-                .saturating_sub(i128::from(line.release));
+            *spent = spent.saturating_add(i128::from(line.spend)).saturating_sub(i128::from(line.refund));
+            *reserved = reserved.saturating_add(i128::from(line.hold)).saturating_sub(i128::from(line.release));
         }
     }
     for crossed in &batch.crossed {
-        let mut update = transaction.prepare_cached(
-            "UPDATE windows SET crossed = ?3 WHERE account = ?1 AND start_ms = ?2",
-        )?;
-        update.execute(params![
-            crossed.account,
-            stored(crossed.start_ms),
-            crossed.crossed
-        ])?;
+        let mut update =
+            transaction.prepare_cached("UPDATE windows SET crossed = ?3 WHERE account = ?1 AND start_ms = ?2")?;
+        update.execute(params![crossed.account, stored(crossed.start_ms), crossed.crossed])?;
     }
     if let Some(call) = &batch.call {
         write_call(transaction, call)?;
     }
-    batch
-        .audit
-        .as_ref()
-        .map_or(Ok(()), |audit| write_audit(transaction, audit))
+    batch.audit.as_ref().map_or(Ok(()), |audit| write_audit(transaction, audit))
 }
 
 fn charge_set(
@@ -170,19 +139,14 @@ fn charge_set(
     }
     let digest = digest.finalize();
     let find = "SELECT id FROM charge_sets WHERE digest = ?1";
-    let found: Option<i64> = transaction
-        .prepare_cached(find)?
-        .query_row([digest.as_slice()], |row| row.get(0))
-        .optional()?;
+    let found: Option<i64> =
+        transaction.prepare_cached(find)?.query_row([digest.as_slice()], |row| row.get(0)).optional()?;
     let id = match found {
         Some(id) => id,
         None => {
-            transaction
-                .prepare_cached("INSERT INTO charge_sets VALUES (NULL, ?1)")?
-                .execute([digest.as_slice()])?;
+            transaction.prepare_cached("INSERT INTO charge_sets VALUES (NULL, ?1)")?.execute([digest.as_slice()])?;
             let id = transaction.last_insert_rowid();
-            let mut insert =
-                transaction.prepare_cached("INSERT INTO charges VALUES (?1, ?2, ?3, ?4)")?;
+            let mut insert = transaction.prepare_cached("INSERT INTO charges VALUES (?1, ?2, ?3, ?4)")?;
             for (place, (account, start_ms)) in (0_i64..).zip(&line.charges) {
                 insert.execute(params![id, place, account, stored(*start_ms)])?;
             }
@@ -194,45 +158,28 @@ fn charge_set(
 }
 
 /// Keeps the table of open reservations in step with the lines.
-fn keep_held(
-    transaction: &Transaction<'_>,
-    line: &Line,
-    charge_set: i64,
-) -> Result<(), StoreError> {
-    let kind = line.entry_kind().ok_or(StoreError::Damaged {
-        what: "the kind of a line",
-    })?;
-    let (hold, spend, deadline_ms) = (
-        stored(line.hold),
-        stored(line.spend),
-        stored(line.deadline_ms),
-    );
+fn keep_held(transaction: &Transaction<'_>, line: &Line, charge_set: i64) -> Result<(), StoreError> {
+    let kind = line.entry_kind().ok_or(StoreError::Damaged { what: "the kind of a line" })?;
+    let (hold, spend, deadline_ms) = (stored(line.hold), stored(line.spend), stored(line.deadline_ms));
     let (statement, values): (&str, Vec<&dyn ToSql>) = match kind {
-        EntryKind::Reserve => (
-            "INSERT INTO held VALUES (?1, ?2, ?3, 0, ?4)",
-            vec![&line.reservation, &charge_set, &hold, &deadline_ms],
-        ),
-        EntryKind::Extend => (
-            "UPDATE held SET amount = amount + ?2 WHERE reservation = ?1",
-            vec![&line.reservation, &hold],
-        ),
-        EntryKind::Sent => (
-            "UPDATE held SET sent = 1, deadline_ms = ?2 WHERE reservation = ?1",
-            vec![&line.reservation, &deadline_ms],
-        ),
-        EntryKind::Post | EntryKind::Estimate | EntryKind::Void | EntryKind::Expire => (
-            "DELETE FROM held WHERE reservation = ?1",
-            vec![&line.reservation],
-        ),
-        EntryKind::Correct => (
-            "UPDATE calls SET cost = ?2, estimated = 0 WHERE reservation = ?1",
-            vec![&line.reservation, &spend],
-        ),
+        EntryKind::Reserve => {
+            ("INSERT INTO held VALUES (?1, ?2, ?3, 0, ?4)", vec![&line.reservation, &charge_set, &hold, &deadline_ms])
+        }
+        EntryKind::Extend => {
+            ("UPDATE held SET amount = amount + ?2 WHERE reservation = ?1", vec![&line.reservation, &hold])
+        }
+        EntryKind::Sent => {
+            ("UPDATE held SET sent = 1, deadline_ms = ?2 WHERE reservation = ?1", vec![&line.reservation, &deadline_ms])
+        }
+        EntryKind::Post | EntryKind::Estimate | EntryKind::Void | EntryKind::Expire => {
+            ("DELETE FROM held WHERE reservation = ?1", vec![&line.reservation])
+        }
+        EntryKind::Correct => {
+            ("UPDATE calls SET cost = ?2, estimated = 0 WHERE reservation = ?1", vec![&line.reservation, &spend])
+        }
         EntryKind::Overrun => return Ok(()),
     };
-    transaction
-        .prepare_cached(statement)?
-        .execute(values.as_slice())?;
+    transaction.prepare_cached(statement)?.execute(values.as_slice())?;
     Ok(())
 }
 
@@ -240,22 +187,13 @@ fn move_money(transaction: &Transaction<'_>, moves: &Moves) -> Result<(), StoreE
     // In the order of the key, so that neighbours are found in the same page.
     let mut moves: Vec<_> = moves.iter().collect();
     moves.sort_unstable_by_key(|(key, _)| **key);
-    let statement = "UPDATE windows SET spent = spent + ?3, reserved = reserved + ?4 WHERE account = ?1 AND start_ms = ?2";
+    let statement =
+        "UPDATE windows SET spent = spent + ?3, reserved = reserved + ?4 WHERE account = ?1 AND start_ms = ?2";
     let mut update = transaction.prepare_cached(statement)?;
     for ((account, start_ms), (spent, reserved)) in moves {
-        let whole = |amount: &i128| {
-            i64::try_from(*amount).map_err(|_| StoreError::Damaged { what: "an amount" })
-        };
-        if update.execute(params![
-            account,
-            stored(*start_ms),
-            whole(spent)?,
-            whole(reserved)?
-        ])? != 1
-        {
-            return Err(StoreError::Damaged {
-                what: "a window that was never opened",
-            });
+        let whole = |amount: &i128| i64::try_from(*amount).map_err(|_| StoreError::Damaged { what: "an amount" });
+        if update.execute(params![account, stored(*start_ms), whole(spent)?, whole(reserved)?])? != 1 {
+            return Err(StoreError::Damaged { what: "a window that was never opened" });
         }
     }
     Ok(())
@@ -301,17 +239,9 @@ fn write_call(transaction: &Transaction<'_>, call: &Call) -> Result<(), StoreErr
 
 fn write_audit(transaction: &Transaction<'_>, audit: &Audit) -> Result<(), StoreError> {
     match audit {
-        Audit::Limit {
-            at_ms,
-            budget,
-            before,
-            after,
-            author,
-            reason,
-        } => {
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO limits VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?;
+        Audit::Limit { at_ms, budget, before, after, author, reason } => {
+            let mut insert =
+                transaction.prepare_cached("INSERT INTO limits VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
             let values = [before.0, before.1, after.0, after.1].map(stored);
             insert.execute(params![
                 stored(*at_ms),
@@ -325,9 +255,8 @@ fn write_audit(transaction: &Transaction<'_>, audit: &Audit) -> Result<(), Store
             ])?;
         }
         Audit::Approval { at_ms, approval } => {
-            let mut insert = transaction.prepare_cached(
-                "INSERT OR IGNORE INTO approvals VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?;
+            let mut insert = transaction
+                .prepare_cached("INSERT OR IGNORE INTO approvals VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
             let (amount, until_ms) = (stored(approval.amount), stored(approval.until_ms));
             let (author, reason) = (&approval.author, &approval.reason);
             insert.execute(params![
@@ -348,34 +277,23 @@ fn write_audit(transaction: &Transaction<'_>, audit: &Audit) -> Result<(), Store
 impl Archive for Sqlite {
     fn account(&mut self, id: AccountId) -> Result<Option<AccountState>, StoreError> {
         let label = "SELECT label FROM accounts WHERE id = ?1";
-        let label: Option<String> = self
-            .connection
-            .prepare_cached(label)?
-            .query_row([id.to_bytes()], |row| row.get(0))
-            .optional()?;
+        let label: Option<String> =
+            self.connection.prepare_cached(label)?.query_row([id.to_bytes()], |row| row.get(0)).optional()?;
         let Some(label) = label else { return Ok(None) };
         // The newest windows: the current one, those of a rolling budget, and those in which something is still held.
         let windows = "SELECT start_ms, end_ms, spent, reserved, carried, crossed FROM windows WHERE account = ?1 \
                        AND (reserved > 0 OR start_ms IN (SELECT start_ms FROM windows WHERE account = ?1 ORDER BY start_ms DESC LIMIT 62)) \
                        ORDER BY start_ms";
         let mut statement = self.connection.prepare_cached(windows)?;
-        let windows = statement
-            .query_map([id.to_bytes()], balance)?
-            .collect::<Result<SmallVec<_>, _>>()?;
-        Ok(Some(AccountState {
-            label: label.into(),
-            windows,
-            grant: None,
-        }))
+        let windows = statement.query_map([id.to_bytes()], balance)?.collect::<Result<SmallVec<_>, _>>()?;
+        Ok(Some(AccountState { label: label.into(), windows, grant: None }))
     }
 
     fn resolved(&mut self, id: ReservationId) -> Result<Option<StoredResolution>, StoreError> {
-        let query =
-            "SELECT kind, charge_set, spend FROM entries WHERE reservation = ?1 ORDER BY id";
+        let query = "SELECT kind, charge_set, spend FROM entries WHERE reservation = ?1 ORDER BY id";
         let mut statement = self.connection.prepare_cached(query)?;
-        let rows = statement.query_map([id.0.to_be_bytes()], |row| {
-            Ok((row.get(0)?, row.get(1)?, read(row.get(2)?)))
-        })?;
+        let rows =
+            statement.query_map([id.0.to_be_bytes()], |row| Ok((row.get(0)?, row.get(1)?, read(row.get(2)?))))?;
         let mut found: Option<(Resolution, i64)> = None;
         for row in rows {
             let (kind, charge_set, spend): (usize, i64, u64) = row?;
@@ -387,12 +305,8 @@ impl Archive for Sqlite {
                 (Some(EntryKind::Void), _) => Resolution::Voided,
                 (Some(EntryKind::Expire), _) => Resolution::Expired,
                 (Some(EntryKind::Correct), _) => Resolution::Corrected(cost),
-                (Some(EntryKind::Overrun), Some(Resolution::Posted(was))) => {
-                    Resolution::Posted(plus(was))
-                }
-                (Some(EntryKind::Overrun), Some(Resolution::Estimated(was))) => {
-                    Resolution::Estimated(plus(was))
-                }
+                (Some(EntryKind::Overrun), Some(Resolution::Posted(was))) => Resolution::Posted(plus(was)),
+                (Some(EntryKind::Overrun), Some(Resolution::Estimated(was))) => Resolution::Estimated(plus(was)),
                 _ => continue,
             };
             found = Some((resolution, charge_set));
@@ -401,41 +315,27 @@ impl Archive for Sqlite {
         let Some((resolution, charge_set)) = found else {
             return Ok(None);
         };
-        Ok(Some(StoredResolution {
-            resolution,
-            charges: self.charges(charge_set)?,
-        }))
+        Ok(Some(StoredResolution { resolution, charges: self.charges(charge_set)? }))
     }
 
     fn open_reservations(&mut self) -> Result<Vec<StoredReservation>, StoreError> {
         let query = "SELECT reservation, charge_set, amount, sent, deadline_ms FROM held";
         let mut statement = self.connection.prepare(query)?;
         let rows = statement.query_map([], |row| {
-            Ok((
-                row.get::<_, [u8; 16]>(0)?,
-                row.get::<_, i64>(1)?,
-                read(row.get(2)?),
-                row.get(3)?,
-                read(row.get(4)?),
-            ))
+            Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, i64>(1)?, read(row.get(2)?), row.get(3)?, read(row.get(4)?)))
         })?;
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         drop(statement);
         let reservation = |(id, charge_set, held, sent, deadline_ms)| {
             let charges = self.charges(charge_set)?;
-            Ok(StoredReservation {
-                id: ReservationId(u128::from_be_bytes(id)),
-                held,
-                sent,
-                deadline_ms,
-                charges,
-            })
+            Ok(StoredReservation { id: ReservationId(u128::from_be_bytes(id)), held, sent, deadline_ms, charges })
         };
         rows.into_iter().map(reservation).collect()
     }
 
     fn raises(&mut self, now_ms: u64) -> Result<Vec<Raise>, StoreError> {
-        let query = "SELECT id, beneficiary, budget, amount, until_ms, author, reason FROM approvals WHERE until_ms > ?1";
+        let query =
+            "SELECT id, beneficiary, budget, amount, until_ms, author, reason FROM approvals WHERE until_ms > ?1";
         let mut statement = self.connection.prepare(query)?;
         let rows = statement.query_map([stored(now_ms)], |row| {
             let text = |place| row.get::<_, String>(place).map(Into::into);
@@ -455,9 +355,7 @@ impl Archive for Sqlite {
     fn limits(&mut self) -> Result<Vec<(String, u64, u64)>, StoreError> {
         let query = "SELECT budget, limit_after, hard_after FROM limits WHERE id IN (SELECT max(id) FROM limits GROUP BY budget)";
         let mut statement = self.connection.prepare(query)?;
-        let rows = statement.query_map([], |row| {
-            Ok((row.get(0)?, read(row.get(1)?), read(row.get(2)?)))
-        })?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, read(row.get(1)?), read(row.get(2)?))))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
@@ -469,12 +367,7 @@ impl Sqlite {
         let mut statement = self.connection.prepare_cached(query)?;
         let rows = statement.query_map([charge_set], |row| {
             let account = AccountId::from_bytes(row.get(0)?);
-            Ok(StoredCharge {
-                account,
-                start_ms: read(row.get(1)?),
-                budget: row.get(2)?,
-                label: row.get(3)?,
-            })
+            Ok(StoredCharge { account, start_ms: read(row.get(1)?), budget: row.get(2)?, label: row.get(3)? })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -482,10 +375,7 @@ impl Sqlite {
 
 fn balance(row: &Row<'_>) -> rusqlite::Result<Balance> {
     Ok(Balance {
-        bounds: Bounds {
-            start_ms: read(row.get(0)?),
-            end_ms: read(row.get(1)?),
-        },
+        bounds: Bounds { start_ms: read(row.get(0)?), end_ms: read(row.get(1)?) },
         spent: Nanodollars::new(read(row.get(2)?)),
         reserved: Nanodollars::new(read(row.get(3)?)),
         carried: Nanodollars::new(read(row.get(4)?)),
@@ -500,9 +390,5 @@ fn stored(value: u64) -> i64 {
 }
 
 pub(super) fn read(value: i64) -> u64 {
-    if value == i64::MAX {
-        u64::MAX
-    } else {
-        u64::try_from(value).unwrap_or(0)
-    }
+    if value == i64::MAX { u64::MAX } else { u64::try_from(value).unwrap_or(0) }
 }

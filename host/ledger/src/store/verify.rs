@@ -70,14 +70,10 @@ impl Sqlite {
     /// # Errors
     /// When the database cannot be read; what differs is no error but in the answer.
     pub fn verify(&self) -> Result<Verification, StoreError> {
-        let count = |query: &str| {
-            self.connection
-                .query_row(query, [], |row| Ok(read(row.get(0)?)))
-        };
+        let count = |query: &str| self.connection.query_row(query, [], |row| Ok(read(row.get(0)?)));
         let mut statement = self.connection.prepare(DIFFERENT)?;
         let rows = statement.query_map([], |row| {
-            let pair =
-                |first, second| Ok::<_, rusqlite::Error>((row.get(first)?, row.get(second)?));
+            let pair = |first, second| Ok::<_, rusqlite::Error>((row.get(first)?, row.get(second)?));
             Ok(Difference {
                 account: row.get(0)?,
                 start_ms: read(row.get(1)?),

@@ -47,21 +47,11 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn start(store: impl Store + 'static, committed: u64) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue {
-                committed,
-                ..Queue::default()
-            }),
-            ..Shared::default()
-        });
+        let shared =
+            Arc::new(Shared { queue: Mutex::new(Queue { committed, ..Queue::default() }), ..Shared::default() });
         let for_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("ledger-writer".into())
-            .spawn(move || for_thread.run(store))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("ledger-writer".into()).spawn(move || for_thread.run(store))?;
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Hands a batch over; waits for room where too many wait already.
@@ -69,11 +59,7 @@ impl Writer {
         let mut queue = self.shared.lock();
         while queue.batches.len() >= QUEUE && queue.failed.is_none() {
             self.shared.work.notify_one();
-            queue = self
-                .shared
-                .room
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            queue = self.shared.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         if let Some(failed) = &queue.failed {
             return Err(failed.clone());
@@ -94,11 +80,7 @@ impl Writer {
             if let Some(failed) = &queue.failed {
                 return Err(failed.clone());
             }
-            queue = self
-                .shared
-                .done
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            queue = self.shared.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
     }
@@ -132,11 +114,7 @@ impl Shared {
             let mut queue = self.lock();
             match committed {
                 Ok(()) => queue.committed = last,
-                Err(error) => {
-                    queue.failed = Some(WriterError {
-                        reason: describe(&error).into(),
-                    })
-                }
+                Err(error) => queue.failed = Some(WriterError { reason: describe(&error).into() }),
             }
             self.done.notify_all();
             self.room.notify_all();
@@ -154,17 +132,11 @@ impl Shared {
                 if queue.closed {
                     return None;
                 }
-                queue = self
-                    .work
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner);
+                queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             if queue.wanted <= queue.committed && !queue.closed && queue.batches.len() < GROUP {
-                let (again, timeout) = self
-                    .work
-                    .wait_timeout(queue, GATHER)
-                    .unwrap_or_else(PoisonError::into_inner);
+                let (again, timeout) = self.work.wait_timeout(queue, GATHER).unwrap_or_else(PoisonError::into_inner);
                 queue = again;
                 if !timeout.timed_out()
                     && queue.wanted <= queue.committed

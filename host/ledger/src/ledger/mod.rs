@@ -1,5 +1,7 @@
 //! The ledger of a process: the book in memory, its journal and its database on the disk, in one value that threads share.
 
+mod inner;
+
 use std::fs::{File, OpenOptions};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,15 +11,14 @@ use smallvec::SmallVec;
 use tollgate_core::Nanodollars;
 
 use crate::book::{
-    Book, BudgetError, Budgets, Effects, Event, Held, LimitError, Path, PathAccount, Raise,
-    RaiseError, Request, ReservationId, ReserveError, Residency, ResolveError, Resolved,
-    Settlement, Standing, Status, Swept, Windows,
+    Book, BudgetError, Budgets, Effects, Event, LimitError, Path, Raise, RaiseError, Request, ReservationId,
+    ReserveError, Residency, ResolveError, Settlement, Standing, Status, Swept,
 };
 use crate::calls::Call;
 use crate::store::{
-    Approval, Archive, Audit, Batch, Journal, JournalFiles, Sqlite, Store, StoreError,
-    StoredCharge, Writer, WriterError,
+    Approval, Archive, Audit, Batch, Journal, JournalFiles, Sqlite, Store, StoreError, Writer, WriterError,
 };
+use inner::{Inner, restore};
 
 /// What an acknowledgement of a reservation promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,10 +41,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            durability: Durability::Process,
-            resident_accounts: 100_000,
-        }
+        Self { durability: Durability::Process, resident_accounts: 100_000 }
     }
 }
 
@@ -118,32 +116,12 @@ pub struct Ledger {
     _lock: Option<File>,
 }
 
-struct Inner {
-    book: Book,
-    effects: Effects,
-    events: Vec<Event>,
-    sequence: u64,
-    journal: Box<dyn Journal>,
-    archive: Box<dyn Archive>,
-    resident_accounts: usize,
-    /// What the next batch says about the call it settles.
-    call: Option<Call>,
-    /// How many operations have ended reservations.
-    ended: u64,
-    /// How many wait for one to end.
-    waiting: usize,
-    /// The last batch that changed each account; entries that the store has are dropped from time to time.
-    dirty: std::collections::HashMap<crate::book::AccountId, u64>,
-}
-
 /// Events that nobody has taken; the oldest beyond it are dropped.
 const EVENTS: usize = 10_000;
 
 impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ledger")
-            .field("durability", &self.durability)
-            .finish_non_exhaustive()
+        f.debug_struct("Ledger").field("durability", &self.durability).finish_non_exhaustive()
     }
 }
 
@@ -159,47 +137,23 @@ impl Ledger {
     ///
     /// # Errors
     /// When it is in use, cannot be read, or was written by a later version.
-    pub fn open(
-        folder: &FilePath,
-        budgets: Budgets,
-        options: Options,
-        now_ms: u64,
-    ) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Folder {
-            folder: folder.to_owned(),
-            source,
-        };
+    pub fn open(folder: &FilePath, budgets: Budgets, options: Options, now_ms: u64) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Folder { folder: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(folder.join("lock"))
-            .map_err(failed)?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse {
-                    folder: folder.to_owned(),
-                });
+                return Err(OpenError::InUse { folder: folder.to_owned() });
             }
             Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
         }
         let store = Sqlite::open(&folder.join(DATABASE))?;
         let archive = Sqlite::open(&folder.join(DATABASE))?;
         let journal = JournalFiles::open(folder)?;
-        let ledger = Self::on(
-            store,
-            Box::new(archive),
-            Box::new(journal),
-            budgets,
-            options,
-            now_ms,
-        )?;
-        Ok(Self {
-            _lock: Some(lock),
-            ..ledger
-        })
+        let ledger = Self::on(store, Box::new(archive), Box::new(journal), budgets, options, now_ms)?;
+        Ok(Self { _lock: Some(lock), ..ledger })
     }
 
     /// A ledger on any storage; `archive` reads what `store` writes.
@@ -234,6 +188,7 @@ impl Ledger {
             resident_accounts: options.resident_accounts.max(1),
             call: None,
             ended: 0,
+            stopped: false,
             waiting: 0,
             dirty: std::collections::HashMap::new(),
         };
@@ -258,11 +213,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The book's, or storage's.
-    pub fn reserve(
-        &self,
-        request: &Request<'_>,
-        now_ms: u64,
-    ) -> Result<(), LedgerError<ReserveError>> {
+    pub fn reserve(&self, request: &Request<'_>, now_ms: u64) -> Result<(), LedgerError<ReserveError>> {
         let mut inner = self.lock();
         inner.fetch(request.path)?;
         let reserved = inner.with(|book, effects| book.reserve(request, now_ms, effects));
@@ -295,8 +246,7 @@ impl Ledger {
             let Err(LedgerError::Book(ReserveError::Refused(refusal))) = &refused else {
                 return refused;
             };
-            let left =
-                patience.saturating_sub(Duration::from_millis(now_ms.saturating_sub(began_ms)));
+            let left = patience.saturating_sub(Duration::from_millis(now_ms.saturating_sub(began_ms)));
             if left.is_zero() || !refusal.is_brief() || !self.wait_for_an_end(ended, left) {
                 return refused;
             }
@@ -310,9 +260,7 @@ impl Ledger {
             return false;
         }
         inner.waiting = inner.waiting.saturating_add(1);
-        let waited = self
-            .released
-            .wait_timeout_while(inner, patience, |inner| inner.ended == seen);
+        let waited = self.released.wait_timeout_while(inner, patience, |inner| inner.ended == seen);
         let (mut inner, _) = waited.unwrap_or_else(|_| std::process::abort());
         inner.waiting = inner.waiting.saturating_sub(1);
         inner.ended != seen
@@ -322,12 +270,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The book's, or storage's.
-    pub fn extend(
-        &self,
-        id: ReservationId,
-        total: Nanodollars,
-        now_ms: u64,
-    ) -> Result<(), LedgerError<ReserveError>> {
+    pub fn extend(&self, id: ReservationId, total: Nanodollars, now_ms: u64) -> Result<(), LedgerError<ReserveError>> {
         let mut inner = self.lock();
         let extended = inner.with(|book, effects| book.extend(id, total, now_ms, effects));
         let ticket = self.note(&mut inner, None)?;
@@ -340,12 +283,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The book's, or storage's; then the dispatch must not be sent.
-    pub fn sent(
-        &self,
-        id: ReservationId,
-        resolve_by_ms: u64,
-        now_ms: u64,
-    ) -> Result<(), LedgerError<ResolveError>> {
+    pub fn sent(&self, id: ReservationId, resolve_by_ms: u64, now_ms: u64) -> Result<(), LedgerError<ResolveError>> {
         let mut inner = self.lock();
         let sent = inner.with(|book, effects| book.sent(id, resolve_by_ms, now_ms, effects));
         let ticket = self.note(&mut inner, None)?;
@@ -365,20 +303,14 @@ impl Ledger {
         call: Option<Call>,
         now_ms: u64,
     ) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
-        self.resolve(id, call, |book, effects| {
-            book.post(id, settlement, now_ms, effects)
-        })
+        self.resolve(id, call, |book, effects| book.post(id, settlement, now_ms, effects))
     }
 
     /// [`Book::void`].
     ///
     /// # Errors
     /// The book's, or storage's.
-    pub fn void(
-        &self,
-        id: ReservationId,
-        now_ms: u64,
-    ) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
+    pub fn void(&self, id: ReservationId, now_ms: u64) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
         self.resolve(id, None, |book, effects| book.void(id, now_ms, effects))
     }
 
@@ -392,9 +324,7 @@ impl Ledger {
         cost: Nanodollars,
         now_ms: u64,
     ) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
-        self.resolve(id, None, |book, effects| {
-            book.correct(id, cost, now_ms, effects)
-        })
+        self.resolve(id, None, |book, effects| book.correct(id, cost, now_ms, effects))
     }
 
     /// [`Book::sweep`]: to be called about once a second.
@@ -413,11 +343,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The book's, or storage's.
-    pub fn approve(
-        &self,
-        raise: Raise,
-        now_ms: u64,
-    ) -> Result<Ticket<'_>, LedgerError<RaiseError>> {
+    pub fn approve(&self, raise: Raise, now_ms: u64) -> Result<Ticket<'_>, LedgerError<RaiseError>> {
         let approval = Approval {
             id: raise.id.to_be_bytes(),
             beneficiary: raise.beneficiary.to_string(),
@@ -428,17 +354,8 @@ impl Ledger {
             reason: raise.reason.to_string(),
         };
         let mut inner = self.lock();
-        let news = inner
-            .book
-            .approve(raise, now_ms)
-            .map_err(LedgerError::Book)?;
-        self.note(
-            &mut inner,
-            news.then_some(Audit::Approval {
-                at_ms: now_ms,
-                approval,
-            }),
-        )
+        let news = inner.book.approve(raise, now_ms).map_err(LedgerError::Book)?;
+        self.note(&mut inner, news.then_some(Audit::Approval { at_ms: now_ms, approval }))
     }
 
     /// [`Book::set_limit`], written down; it holds until the next change, also over a restart.
@@ -453,10 +370,7 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<Ticket<'_>, LedgerError<LimitError>> {
         let mut inner = self.lock();
-        let before = inner
-            .book
-            .set_limit(budget, limit, hard)
-            .map_err(LedgerError::Book)?;
+        let before = inner.book.set_limit(budget, limit, hard).map_err(LedgerError::Book)?;
         let audit = Audit::Limit {
             at_ms: now_ms,
             budget: budget.to_owned(),
@@ -472,11 +386,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Storage's.
-    pub fn standings(
-        &self,
-        path: &Path,
-        now_ms: u64,
-    ) -> Result<SmallVec<[Standing; 4]>, StoreError> {
+    pub fn standings(&self, path: &Path, now_ms: u64) -> Result<SmallVec<[Standing; 4]>, StoreError> {
         let mut inner = self.lock();
         inner.fetch(path)?;
         Ok(inner.book.standings(path, now_ms))
@@ -496,10 +406,7 @@ impl Ledger {
         let mut inner = self.lock();
         match inner.book.status(id) {
             Some(status) => Ok(Some(status)),
-            None => Ok(inner
-                .archive
-                .resolved(id)?
-                .map(|stored| Status::Ended(stored.resolution))),
+            None => Ok(inner.archive.resolved(id)?.map(|stored| Status::Ended(stored.resolution))),
         }
     }
 
@@ -526,9 +433,7 @@ impl Ledger {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic while the lock was held may have left the book and the journal apart: going on would lose money.
-        self.inner
-            .lock()
-            .unwrap_or_else(|_: PoisonError<_>| std::process::abort())
+        self.inner.lock().unwrap_or_else(|_: PoisonError<_>| std::process::abort())
     }
 
     fn resolve(
@@ -557,11 +462,7 @@ impl Ledger {
     }
 
     /// Takes down what the last operation did: first in the journal, then for the writer.
-    fn note<E>(
-        &self,
-        inner: &mut Inner,
-        audit: Option<Audit>,
-    ) -> Result<Ticket<'_>, LedgerError<E>> {
+    fn note<E>(&self, inner: &mut Inner, audit: Option<Audit>) -> Result<Ticket<'_>, LedgerError<E>> {
         let call = inner.call.take();
         let quiet = inner.effects.is_empty() && call.is_none() && audit.is_none();
         if !quiet {
@@ -574,13 +475,14 @@ impl Ledger {
             let surplus = inner.events.len().saturating_sub(EVENTS);
             inner.events.drain(..surplus);
             inner.effects.clear();
-            inner.journal.append(&batch, self.writer.committed())?;
+            if inner.stopped {
+                return Err(StoreError::Stopped.into());
+            }
+            // A batch that is missing would end the next opening's reading: nothing may follow it.
+            inner.journal.append(&batch, self.writer.committed()).inspect_err(|_| inner.stopped = true)?;
             self.writer.push(batch)?;
         }
-        Ok(Ticket {
-            writer: &self.writer,
-            sequence: inner.sequence,
-        })
+        Ok(Ticket { writer: &self.writer, sequence: inner.sequence })
     }
 
     fn strictly<E>(&self, ticket: Ticket<'_>) -> Result<(), LedgerError<E>> {
@@ -591,109 +493,5 @@ impl Ledger {
     }
 }
 
-impl Inner {
-    fn with<T>(&mut self, operation: impl FnOnce(&mut Book, &mut Effects) -> T) -> T {
-        operation(&mut self.book, &mut self.effects)
-    }
-
-    /// Takes in the accounts of a path that lie in storage. One that was evicted is there as it was: only accounts whose
-    /// last change is committed are evicted.
-    fn fetch(&mut self, path: &Path) -> Result<(), StoreError> {
-        let missing: SmallVec<[PathAccount; 4]> = self.book.missing(path).cloned().collect();
-        for account in missing {
-            let state = self.archive.account(account.id)?;
-            // It was missing a moment ago, under the same lock.
-            let _ = self.book.admit(&account, state);
-        }
-        Ok(())
-    }
-
-    /// Takes in what storage knows about a reservation that the book has forgotten, and its accounts.
-    fn recall(&mut self, id: ReservationId) -> Result<(), StoreError> {
-        if !self.book.knows(id)
-            && let Some(stored) = self.archive.resolved(id)?
-        {
-            let (path, windows) = charged(&stored.charges);
-            self.book.admit_resolved(
-                id,
-                Resolved {
-                    resolution: stored.resolution,
-                    path,
-                    windows,
-                },
-            );
-        }
-        if let Some(path) = self.book.path_of(id) {
-            self.fetch(&path)?;
-        }
-        Ok(())
-    }
-
-    fn mark_dirty(&mut self) {
-        for entry in &self.effects.entries {
-            for account in entry.path.accounts() {
-                self.dirty.insert(account.id, self.sequence);
-            }
-        }
-        for opened in &self.effects.opened {
-            self.dirty.insert(opened.account, self.sequence);
-        }
-    }
-
-    /// Lets idle accounts go once there are a tenth more than should stay.
-    fn make_room(&mut self, writer: &Writer) {
-        let keep = self.resident_accounts;
-        if self.book.resident() <= keep.saturating_add(keep / 10) {
-            return;
-        }
-        let committed = writer.committed();
-        self.dirty.retain(|_, sequence| *sequence > committed);
-        let dirty = &self.dirty;
-        self.book.evict(keep, |id| !dirty.contains_key(&id));
-    }
-}
-
-/// Brings a fresh book to where storage is.
-fn restore(book: &mut Book, archive: &mut dyn Archive, now_ms: u64) -> Result<(), OpenError> {
-    for (budget, limit, hard) in archive.limits()? {
-        // A budget that the configuration no longer has, or has otherwise, is as configured.
-        let _ = book.set_limit(&budget, Nanodollars::new(limit), Nanodollars::new(hard));
-    }
-    for raise in archive.raises(now_ms)? {
-        let _ = book.approve(raise, now_ms);
-    }
-    for open in archive.open_reservations()? {
-        let (path, windows) = charged(&open.charges);
-        let missing: Vec<PathAccount> = book.missing(&path).cloned().collect();
-        for account in missing {
-            let state = archive.account(account.id)?;
-            let _ = book.admit(&account, state);
-        }
-        let held = Held {
-            amount: Nanodollars::new(open.held),
-            path,
-            windows,
-            sent: open.sent,
-            deadline_ms: open.deadline_ms,
-        };
-        book.admit_reservation(open.id, held)
-            .map_err(|_| StoreError::Damaged {
-                what: "an open reservation",
-            })?;
-    }
-    Ok(())
-}
-
-fn charged(charges: &[StoredCharge]) -> (Path, Windows) {
-    let account = |charge: &StoredCharge| {
-        PathAccount::restored(charge.account, &charge.budget, &charge.label)
-    };
-    (
-        Path::restored(charges.iter().map(account).collect()),
-        charges.iter().map(|charge| charge.start_ms).collect(),
-    )
-}
-
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
 mod tests;

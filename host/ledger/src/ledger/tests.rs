@@ -8,28 +8,13 @@ const TEAM: Dimension = Dimension::Scope(ScopeKind::Team);
 const USER: Dimension = Dimension::Scope(ScopeKind::User);
 
 fn budgets() -> Budgets {
-    let team = Budget {
-        hard: DOLLAR,
-        ..Budget::each(ScopeKind::Team, DOLLAR)
-    };
-    let user = Budget {
-        window: Window::Rolling { length_ms: 60_000 },
-        ..Budget::each(ScopeKind::User, DOLLAR)
-    };
+    let team = Budget { hard: DOLLAR, ..Budget::each(ScopeKind::Team, DOLLAR) };
+    let user = Budget { window: Window::Rolling { length_ms: 60_000 }, ..Budget::each(ScopeKind::User, DOLLAR) };
     Budgets::new(vec![team, user]).unwrap()
 }
 
 fn open(folder: &FilePath) -> Ledger {
-    Ledger::open(
-        folder,
-        budgets(),
-        Options {
-            resident_accounts: 10,
-            ..Options::default()
-        },
-        0,
-    )
-    .unwrap()
+    Ledger::open(folder, budgets(), Options { resident_accounts: 10, ..Options::default() }, 0).unwrap()
 }
 
 fn reserve(
@@ -39,21 +24,11 @@ fn reserve(
     amount: Nanodollars,
 ) -> Result<(), LedgerError<ReserveError>> {
     let path = ledger.path(names).unwrap();
-    ledger.reserve(
-        &Request {
-            id: ReservationId(id),
-            path: &path,
-            amount,
-            expires_ms: 60_000,
-        },
-        0,
-    )
+    ledger.reserve(&Request { id: ReservationId(id), path: &path, amount, expires_ms: 60_000 }, 0)
 }
 
 fn post(ledger: &Ledger, id: u128, cost: Nanodollars) -> Result<(), LedgerError<ResolveError>> {
-    Ok(ledger
-        .post(ReservationId(id), Settlement::exact(cost), None, 1)?
-        .wait()?)
+    Ok(ledger.post(ReservationId(id), Settlement::exact(cost), None, 1)?.wait()?)
 }
 
 #[test]
@@ -83,25 +58,14 @@ fn spend_reservations_limits_and_approvals_survive_a_restart() {
     reserve(&ledger, 2, &red, Nanodollars::new(300)).unwrap();
     ledger.sent(ReservationId(2), 9_000, 0).unwrap();
     let limit = Nanodollars::new(900);
-    ledger
-        .set_limit("team", (limit, limit), ("ada", "less"), 0)
-        .unwrap()
-        .wait()
-        .unwrap();
+    ledger.set_limit("team", (limit, limit), ("ada", "less"), 0).unwrap().wait().unwrap();
     ledger.approve(raise, 0).unwrap().wait().unwrap();
     drop(ledger);
 
     let ledger = open(folder.path());
     let path = ledger.path(&red).unwrap();
     let standing = ledger.standings(&path, 0).unwrap()[0];
-    assert_eq!(
-        (
-            standing.spent.as_u64(),
-            standing.reserved.as_u64(),
-            standing.hard
-        ),
-        (500, 300, limit)
-    );
+    assert_eq!((standing.spent.as_u64(), standing.reserved.as_u64(), standing.hard), (500, 300, limit));
     assert!(reserve(&ledger, 3, &red, Nanodollars::new(151)).is_err());
     reserve(&ledger, 3, &red, Nanodollars::new(150)).unwrap();
     let double = post(&ledger, 1, Nanodollars::new(1)).unwrap_err();
@@ -111,14 +75,7 @@ fn spend_reservations_limits_and_approvals_survive_a_restart() {
         "also after a restart"
     );
     post(&ledger, 1, Nanodollars::new(500)).unwrap();
-    assert_eq!(
-        ledger.sweep(9_000).unwrap(),
-        Swept {
-            expired: 0,
-            estimated: 1
-        },
-        "what was sent stays whole"
-    );
+    assert_eq!(ledger.sweep(9_000).unwrap(), Swept { expired: 0, estimated: 1 }, "what was sent stays whole");
 }
 
 #[test]
@@ -127,30 +84,14 @@ fn an_estimate_is_corrected_also_after_a_restart() {
     let red = [(TEAM, "red")];
     let ledger = open(folder.path());
     reserve(&ledger, 1, &red, Nanodollars::new(600)).unwrap();
-    ledger
-        .post(
-            ReservationId(1),
-            Settlement::estimated(Nanodollars::new(700)),
-            None,
-            1,
-        )
-        .unwrap()
-        .wait()
-        .unwrap();
+    ledger.post(ReservationId(1), Settlement::estimated(Nanodollars::new(700)), None, 1).unwrap().wait().unwrap();
     drop(ledger);
     let ledger = open(folder.path());
-    ledger
-        .correct(ReservationId(1), Nanodollars::new(40), 2)
-        .unwrap()
-        .wait()
-        .unwrap();
+    ledger.correct(ReservationId(1), Nanodollars::new(40), 2).unwrap().wait().unwrap();
     let path = ledger.path(&red).unwrap();
     assert_eq!(ledger.standings(&path, 0).unwrap()[0].spent.as_u64(), 40);
     drop(ledger);
-    let verification = Sqlite::open(&folder.path().join(DATABASE))
-        .unwrap()
-        .verify()
-        .unwrap();
+    let verification = Sqlite::open(&folder.path().join(DATABASE)).unwrap().verify().unwrap();
     assert!(verification.is_clean(), "{verification:?}");
 }
 
@@ -160,23 +101,14 @@ fn accounts_that_left_memory_come_back_as_they_went() {
     let ledger = open(folder.path());
     for number in 0..200_u64 {
         let name = format!("user-{number}");
-        reserve(
-            &ledger,
-            u128::from(number),
-            &[(USER, &name)],
-            Nanodollars::new(1_000),
-        )
-        .unwrap();
+        reserve(&ledger, u128::from(number), &[(USER, &name)], Nanodollars::new(1_000)).unwrap();
         post(&ledger, u128::from(number), Nanodollars::new(number)).unwrap();
     }
     assert!(ledger.resident_accounts() <= 11);
     for number in 0..200_u64 {
         let path = ledger.path(&[(USER, &format!("user-{number}"))]).unwrap();
         let standing = ledger.standings(&path, 0).unwrap()[0];
-        assert_eq!(
-            (standing.spent.as_u64(), standing.reserved.as_u64()),
-            (number, 0)
-        );
+        assert_eq!((standing.spent.as_u64(), standing.reserved.as_u64()), (number, 0));
     }
 }
 
@@ -186,15 +118,9 @@ fn a_dispatch_that_only_reservations_keep_out_waits_briefly() {
     let ledger = open(folder.path());
     let path = ledger.path(&[(TEAM, "red")]).unwrap();
     reserve(&ledger, 1, &[(TEAM, "red")], DOLLAR).unwrap();
-    let request = Request {
-        id: ReservationId(2),
-        path: &path,
-        amount: DOLLAR,
-        expires_ms: 60_000,
-    };
+    let request = Request { id: ReservationId(2), path: &path, amount: DOLLAR, expires_ms: 60_000 };
     std::thread::scope(|scope| {
-        let waiting =
-            scope.spawn(|| ledger.reserve_patiently(&request, Duration::from_secs(600), || 0));
+        let waiting = scope.spawn(|| ledger.reserve_patiently(&request, Duration::from_secs(600), || 0));
         while ledger.lock().waiting == 0 {
             std::thread::yield_now();
         }
@@ -202,10 +128,7 @@ fn a_dispatch_that_only_reservations_keep_out_waits_briefly() {
         waiting.join().unwrap().unwrap();
     });
     post(&ledger, 2, DOLLAR).unwrap();
-    let request = Request {
-        id: ReservationId(3),
-        ..request
-    };
+    let request = Request { id: ReservationId(3), ..request };
     let refused = ledger.reserve_patiently(&request, Duration::from_secs(600), || 0);
     let brief = |refusal: &Refusal| refusal.is_brief();
     assert!(
