@@ -50,25 +50,63 @@ pub struct Resolved {
 /// How many are kept in memory: ten minutes of a hundred dispatches a second.
 const CAPACITY: usize = 65_536;
 
+/// A ring of what ended, in that order, and where in it each is: the index alone is reached into at random, and small
+/// enough for a cache.
 #[derive(Debug, Default)]
 pub(super) struct ResolvedReservations {
-    by_id: ByReservation<Resolved>,
-    order: VecDeque<ReservationId>,
+    ring: VecDeque<(ReservationId, Resolved)>,
+    /// How many have left the ring.
+    left: u64,
+    /// Counted from the first that ever ended.
+    places: ByReservation<u64>,
 }
 
 impl ResolvedReservations {
     pub(super) fn get(&self, id: ReservationId) -> Option<&Resolved> {
-        self.by_id.get(&id)
+        let place = self.places.get(&id)?.checked_sub(self.left)?;
+        self.ring.get(usize::try_from(place).ok()?).map(|(_, resolved)| resolved)
     }
 
     pub(super) fn insert(&mut self, id: ReservationId, resolved: Resolved) {
-        if self.by_id.insert(id, resolved).is_none() {
-            self.order.push_back(id);
-        }
-        if self.order.len() > CAPACITY
-            && let Some(oldest) = self.order.pop_front()
+        if let Some(place) = self.places.get(&id).and_then(|place| place.checked_sub(self.left))
+            && let Some((_, known)) = usize::try_from(place).ok().and_then(|place| self.ring.get_mut(place))
         {
-            self.by_id.remove(&oldest);
+            *known = resolved;
+            return;
         }
+        if self.ring.len() >= CAPACITY
+            && let Some((oldest, _)) = self.ring.pop_front()
+        {
+            self.places.remove(&oldest);
+            self.left = self.left.saturating_add(1);
+        }
+        let place = self.left.saturating_add(u64::try_from(self.ring.len()).unwrap_or(u64::MAX));
+        self.places.insert(id, place);
+        self.ring.push_back((id, resolved));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_are_forgotten_and_the_others_found() {
+        let mut resolved = ResolvedReservations::default();
+        let of = |cost| Resolved {
+            resolution: Resolution::Posted(Nanodollars::new(cost)),
+            path: Path::restored(Vec::new()),
+            windows: Windows::new(),
+        };
+        let found = |resolved: &ResolvedReservations, id| resolved.get(ReservationId(id)).map(|known| known.resolution);
+        let many = u64::try_from(CAPACITY).unwrap();
+        for number in 0..many + 10 {
+            resolved.insert(ReservationId(u128::from(number)), of(number));
+        }
+        assert_eq!(found(&resolved, 9), None);
+        assert_eq!(found(&resolved, 10), Some(Resolution::Posted(Nanodollars::new(10))));
+        resolved.insert(ReservationId(10), of(7));
+        assert_eq!(found(&resolved, 10), Some(Resolution::Posted(Nanodollars::new(7))), "replaced where it was");
+        assert_eq!((resolved.ring.len(), resolved.places.len()), (CAPACITY, CAPACITY));
     }
 }

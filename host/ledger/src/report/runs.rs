@@ -52,15 +52,15 @@ fn one(run: String, mut calls: Vec<&Call>) -> Run {
 
 impl Report for RunReport {
     fn tables(&self) -> Vec<Table> {
-        let mut table = Table::new("dearest runs (USD)", &["run", "cost", "calls", "wasted", "traces"]);
+        let mut table = Table::new("dearest runs (USD)", &["run", "cost", "calls", "wasted", "dearest call"]);
         for run in &self.runs {
-            let traces = run.trace_ids.join(" ");
+            let trace = run.trace_ids.first().cloned().unwrap_or_default();
             table.row([
                 run.run.clone(),
                 run.cost_usd.to_string(),
                 run.calls.to_string(),
                 run.wasted_share.to_string(),
-                traces,
+                trace,
             ]);
         }
         vec![table]
