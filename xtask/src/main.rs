@@ -9,6 +9,7 @@ mod components;
 mod demo;
 mod deps;
 mod external;
+mod ledger;
 mod process;
 mod stage;
 mod test;
@@ -48,6 +49,24 @@ enum Task {
         #[arg(long)]
         external: bool,
     },
+    /// Race for the last dollars, and look for money that is given out twice
+    Soak {
+        /// What is soaked
+        what: ledger::Subject,
+        /// Passed on, as in `--reservations 100000`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Kill a process at random moments, and look for what it was promised
+    Crash {
+        /// What is killed
+        what: ledger::Subject,
+        /// Passed on, as in `--kills 200`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Touch a million scopes, and measure the memory they take
+    Scopes,
     /// Check what no compiler does: machine paths, long files, stubs, links, frozen tracks
     Tidy,
     /// Check that no part of the project depends on one it must not know
@@ -88,6 +107,13 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Demo { arguments } => return demo::demo(&project, &arguments),
         Task::Test { external: false } => test::test(&project)?,
         Task::Test { external: true } => external::test_external(&project)?,
+        Task::Soak { what: ledger::Subject::Ledger, arguments } => {
+            return ledger::long_test(&project, "soak", &arguments);
+        }
+        Task::Crash { what: ledger::Subject::Ledger, arguments } => {
+            return ledger::long_test(&project, "crash", &arguments);
+        }
+        Task::Scopes => return ledger::long_test(&project, "scopes", &[]),
         Task::Tidy => tidy::check(&project)?,
         Task::Deps => deps::check(&project)?,
         Task::FreezeTrack { track } => tracks::freeze(&project.root, &track)?,

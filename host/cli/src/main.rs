@@ -1,11 +1,15 @@
 //! The `tollgate` command.
 
 mod bench;
+mod data;
 mod decide;
 mod demo;
+mod import;
+mod ledger;
 mod output;
 mod policy_check;
 mod replay;
+mod report;
 mod setup;
 mod view;
 
@@ -34,6 +38,12 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Measure what a decision costs on this machine, beside a bare WebAssembly call.
     Bench(bench::BenchArguments),
+    /// Take a recorded trace into the ledger.
+    Import(import::ImportArguments),
+    /// Tell what was spent on what.
+    Report(report::ReportArguments),
+    /// Check the ledger, or write it out.
+    Ledger(ledger::LedgerArguments),
 }
 
 #[derive(Subcommand)]
@@ -49,6 +59,9 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Ledger(arguments) => ledger::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,12 @@
 //! What calls cost, what may be spent, and what was spent.
 //!
-//! Entry points: [`prices::PriceTable`] tells what a call costs.
+//! | to know | open |
+//! |---|---|
+//! | what a call costs | [`prices::PriceTable`] |
+//! | how much to reserve for it | [`estimate`] |
+//! | whether a dispatch still fits | [`book::Book`], the pure state machine |
+//! | what was spent on what | [`report`] |
+//! | how that survives a crash | [`Ledger`], the book on a [`store`] |
 #![warn(missing_docs)]
 #![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
 #![cfg_attr(
@@ -14,4 +20,16 @@
     )
 )]
 
+pub mod book;
+pub mod calls;
+pub mod estimate;
+mod export;
+mod import;
+mod ledger;
 pub mod prices;
+pub mod report;
+pub mod store;
+
+pub use export::{ExportError, ExportFormat, export};
+pub use import::{ImportError, Imported, LineProblem, OnMalformed, import_trace};
+pub use ledger::{DATABASE, Durability, Ledger, LedgerError, MAX_WAITING, OpenError, Options, Ticket};

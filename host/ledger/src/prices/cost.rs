@@ -3,7 +3,7 @@
 use tollgate_core::{Nanodollars, Usage};
 
 use super::card::{ModelPrice, ServiceTier, TokenClass};
-use super::rate::{Rate, divide_half_up};
+use super::rate::{FEMTODOLLARS_PER_NANODOLLAR, Rate, divide_half_up};
 
 /// How a call is to be priced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,9 +45,6 @@ pub enum PriceError {
     #[error("the usage or its price is too large to be counted")]
     TooLarge,
 }
-
-/// 10⁻¹⁵ dollars in a nanodollar.
-const FEMTODOLLARS_PER_NANODOLLAR: u128 = 1_000_000;
 
 impl ModelPrice {
     /// What the usage costs. The sum of tokens × rate over all classes is exact (in 10⁻¹⁵ dollars) and rounded to

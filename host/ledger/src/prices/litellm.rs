@@ -44,6 +44,8 @@ pub(super) struct Entry {
     pub(super) stated: StatedRates,
     /// It charges for something that is not a token: the image, the second, the request.
     charges_otherwise: bool,
+    /// Its rates are in a table of their own.
+    graduated: bool,
 }
 
 /// The layer as it stands: the values are text until a key says what they are.
@@ -54,6 +56,9 @@ const SPECIMEN: &str = "sample_spec";
 
 /// Bills the higher rate for a call whose input reaches the size; everyone else for one that is larger.
 const INCLUSIVE_PROVIDER: &str = "xai";
+
+/// Bills what it reads from its cache at half the input's rate where the table says nothing.
+const HALF_PRICE_CACHE_PROVIDER: &str = "fireworks_ai";
 
 pub(super) fn parse<'a>(layer: &str, json: &'a str) -> Result<Layer<'a>, PriceTableError> {
     let mut models: Layer<'a> =
@@ -86,7 +91,9 @@ impl Entry {
                     problem,
                 })?;
                 self.stated.insert(rate_key, rate);
-            } else if key.contains("_cost_per_") || key == "tiered_pricing" {
+            } else if key == "tiered_pricing" {
+                self.graduated = value != "null";
+            } else if key.contains("_cost_per_") {
                 self.charges_otherwise |= value.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
             } else {
                 match key.as_str() {
@@ -100,11 +107,22 @@ impl Entry {
         Ok(())
     }
 
-    /// The price of the model; nothing when it states none by the token, or none but zero while it charges for
-    /// something else: free tokens of a model billed by the second are not a free model.
+    /// The price of the model; nothing when it states none by the token, or charges for something else besides while its
+    /// input is free or unstated: free tokens of a model billed by the second are not a free model. Nothing either when
+    /// it is priced by graduated tables, which we do not read.
     pub(super) fn price(&self) -> Option<ModelPrice> {
-        if self.charges_otherwise && self.stated.values().all(|rate| *rate == Rate::FREE) {
+        let fresh = RateKey { class: TokenClass::Input, tier: ServiceTier::Standard, above: 0 };
+        let free = self.stated.values().all(|rate| *rate == Rate::FREE);
+        if self.graduated || self.charges_otherwise && (free || !self.stated.contains_key(&fresh)) {
             return None;
+        }
+        if self.provider.as_deref() == Some(HALF_PRICE_CACHE_PROVIDER)
+            && let Some(rate) = self.stated.get(&fresh)
+        {
+            let half = Rate::new(rate.nanodollars_per_million().div_ceil(2));
+            let mut stated = self.stated.clone();
+            stated.entry(RateKey { class: TokenClass::CacheRead, ..fresh }).or_insert(half);
+            return self.described(ModelPrice::resolve(&stated));
         }
         let resolved = if self.provider.as_deref() == Some(INCLUSIVE_PROVIDER) {
             let reached =
@@ -113,6 +131,10 @@ impl Entry {
         } else {
             ModelPrice::resolve(&self.stated)
         };
+        self.described(resolved)
+    }
+
+    fn described(&self, resolved: Option<ModelPrice>) -> Option<ModelPrice> {
         let mut price = resolved?;
         price.provider.clone_from(&self.provider);
         price.max_input_tokens = self.max_input_tokens;

@@ -18,8 +18,8 @@
 //! # Ok::<(), tollgate_ledger::prices::PriceError>(())
 //! ```
 //!
-//! What is not here: prices by the image, second or character (a model that has only those is unpriced),
-//! off-peak discounts (the list price is charged), regional uplifts.
+//! What is not here: prices by the image, second or character (a model that has only those is unpriced), graduated tables
+//! (`tiered_pricing`: such a model is unpriced), off-peak discounts (the list price is charged), regional uplifts.
 
 mod card;
 mod cost;

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use tollgate_core::Nanodollars;
+
+/// 10⁻¹⁵ dollars in a nanodollar.
+pub(super) const FEMTODOLLARS_PER_NANODOLLAR: u128 = 1_000_000;
+
 /// What a million tokens of one class cost, in nanodollars; also 10⁻¹⁵ dollars per token.
 ///
 /// ```
@@ -50,6 +55,13 @@ impl Rate {
     #[must_use]
     pub fn femtodollars(self, tokens: u64) -> u128 {
         u128::from(self.0).saturating_mul(u128::from(tokens))
+    }
+
+    /// What that many tokens cost at this rate, rounded up: for reservations. Nothing where it does not fit.
+    #[must_use]
+    pub fn cost(self, tokens: u64) -> Option<Nanodollars> {
+        let nanodollars = self.femtodollars(tokens).div_ceil(FEMTODOLLARS_PER_NANODOLLAR);
+        u64::try_from(nanodollars).ok().map(Nanodollars::new)
     }
 
     /// Reads decimal text such as `1e-06`, `2.5E-07` or `0`: dollars per token. What is finer than 10⁻¹⁵

@@ -1,0 +1,38 @@
+//! Where a ledger lies.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tollgate_ledger::book::Budgets;
+use tollgate_ledger::store::Sqlite;
+use tollgate_ledger::{DATABASE, Ledger, Options};
+
+#[derive(Args)]
+pub(crate) struct DataArguments {
+    /// The folder in which the ledger lies.
+    #[arg(long, value_name = "FOLDER", global = true, default_value = ".tollgate")]
+    data: PathBuf,
+}
+
+impl DataArguments {
+    /// Opens the ledger for writing, or makes one, without budgets: what is recorded is taken in as it was.
+    pub(crate) fn open(&self) -> anyhow::Result<Ledger> {
+        let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
+        Ok(Ledger::open(&self.data, Budgets::new(Vec::new())?, Options::default(), now_ms)?)
+    }
+
+    /// Opens the ledger that is there.
+    pub(crate) fn read(&self) -> anyhow::Result<Sqlite> {
+        let path = self.data.join(DATABASE);
+        if !path.is_file() {
+            bail!(
+                "there is no ledger in `{}`: `tollgate import` makes one, `--data` names another folder",
+                self.data.display()
+            );
+        }
+        // What a killed process had written down and not committed is brought in first; where one is running, it does that.
+        drop(self.open());
+        Sqlite::open(&path).with_context(|| format!("`{}`", path.display()))
+    }
+}

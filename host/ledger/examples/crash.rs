@@ -1,0 +1,157 @@
+//! A child process works on a ledger and is killed with SIGKILL at random moments, `--kills` times on the same ledger. Each
+//! time: every post it was told of is there, what it sent and did not settle still counts, nothing is resolved
+//! twice, and every account is what its entries add up to.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that panics fails"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Random, finish, number};
+use tollgate_core::{Nanodollars, ScopeKind};
+use tollgate_ledger::book::{Budget, Budgets, Dimension, Request, ReservationId, Resolution, Settlement, Status};
+use tollgate_ledger::store::Sqlite;
+use tollgate_ledger::{DATABASE, Ledger, Options};
+
+const THREADS: u64 = 8;
+
+fn open(folder: &Path) -> Ledger {
+    let budget = |kind| Budget::each(kind, Nanodollars::from_dollars(1_000_000).unwrap());
+    let budgets =
+        Budgets::new([ScopeKind::Organisation, ScopeKind::Team, ScopeKind::Run].map(budget).to_vec()).unwrap();
+    Ledger::open(folder, budgets, Options { resident_accounts: 64, ..Options::default() }, 0).unwrap()
+}
+
+/// Works until it is killed, and says what it was promised: `S id amount` was sent, `P id cost` is posted.
+fn child(folder: &Path, round: u64) {
+    let ledger = open(folder);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let ledger = &ledger;
+            scope.spawn(move || {
+                let mut random = Random(round << 16 | thread);
+                for turn in 0_u64.. {
+                    let id = u128::from(round) << 64 | u128::from(thread) << 48 | u128::from(turn);
+                    dispatch(ledger, id, turn, &mut random);
+                }
+            });
+        }
+    });
+}
+
+fn dispatch(ledger: &Ledger, number: u128, now_ms: u64, random: &mut Random) {
+    let say = |line: String| std::io::stdout().write_all(line.as_bytes()).unwrap();
+    let (team, run) = (format!("t{}", random.below(4)), format!("r{}", random.below(400)));
+    let names = [
+        (Dimension::Scope(ScopeKind::Organisation), "all"),
+        (Dimension::Scope(ScopeKind::Team), &team),
+        (Dimension::Scope(ScopeKind::Run), &run),
+    ];
+    let path = ledger.path(&names).unwrap();
+    let (id, amount) = (ReservationId(number), 1 + random.below(10_000));
+    let request = Request { id, path: &path, amount: Nanodollars::new(amount), expires_ms: now_ms + 1_000_000 };
+    ledger.reserve(&request, now_ms).unwrap();
+    match random.below(10) {
+        0 => return drop(ledger.void(id, now_ms).unwrap()),
+        1 => return,
+        _ => {}
+    }
+    ledger.sent(id, now_ms + 1_000_000, now_ms).unwrap();
+    say(format!("S {number} {amount}\n"));
+    if random.below(10) == 0 {
+        return;
+    }
+    let cost = random.below(12_000);
+    let ticket = ledger.post(id, Settlement::exact(Nanodollars::new(cost)), None, now_ms).unwrap();
+    ticket.wait().unwrap();
+    say(format!("P {number} {cost}\n"));
+}
+
+#[derive(Default)]
+struct Tally {
+    acknowledged: u64,
+    missing: u64,
+    sent_unresolved: u64,
+    sent_lost: u64,
+    unclean: u64,
+}
+
+fn round(folder: &Path, round: u64, random: &mut Random, tally: &mut Tally) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["child".into(), folder.as_os_str().to_owned(), round.to_string().into()]);
+    let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+    let output = BufReader::new(process.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || output.lines().map_while(Result::ok).collect::<Vec<_>>());
+    let (began, life) = (Instant::now(), Duration::from_micros(random.below(200_000)));
+    std::thread::sleep(life.saturating_sub(began.elapsed()));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let (mut sent, mut posted) = (BTreeMap::new(), BTreeMap::new());
+    for line in reader.join().unwrap() {
+        let mut words = line.split(' ');
+        let said = (
+            words.next(),
+            words.next().and_then(|id| id.parse::<u128>().ok()),
+            words.next().and_then(|amount| amount.parse::<u64>().ok()),
+        );
+        match said {
+            (Some("S"), Some(id), Some(amount)) => drop(sent.insert(id, amount)),
+            (Some("P"), Some(id), Some(cost)) => drop(posted.insert(id, cost)),
+            // Cut off by the kill: nobody was told.
+            _ => {}
+        }
+    }
+    let ledger = open(folder);
+    for (id, cost) in &posted {
+        tally.acknowledged += 1;
+        let expected = Status::Ended(Resolution::Posted(Nanodollars::new(*cost)));
+        tally.missing += u64::from(ledger.status(ReservationId(*id)).unwrap() != Some(expected));
+    }
+    for (id, amount) in sent.iter().filter(|(id, _)| !posted.contains_key(*id)) {
+        tally.sent_unresolved += 1;
+        let counted = match ledger.status(ReservationId(*id)).unwrap() {
+            Some(Status::Open { held, sent }) => sent && held.as_u64() == *amount,
+            Some(Status::Ended(resolution)) => matches!(resolution, Resolution::Posted(_)),
+            None => false,
+        };
+        tally.sent_lost += u64::from(!counted);
+    }
+    ledger.sweep(u64::MAX).unwrap();
+    ledger.flush().unwrap();
+    drop(ledger);
+    let verification = Sqlite::open(&folder.join(DATABASE)).unwrap().verify().unwrap();
+    tally.unclean += u64::from(!verification.is_clean() || verification.open > 0);
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, folder, round] = arguments.as_slice()
+        && word == "child"
+    {
+        child(Path::new(folder), round.parse().unwrap());
+        return ExitCode::SUCCESS;
+    }
+    let (kills, seed) = (number("--kills", 200), number("--seed", 1));
+    let folder = tempfile::tempdir().unwrap();
+    let (mut random, mut tally, began) = (Random(seed), Tally::default(), Instant::now());
+    for number in 0..kills {
+        round(folder.path(), number + 1, &mut random, &mut tally);
+    }
+    let figures = serde_json::json!({
+        "task": "crash ledger", "seed": seed, "kills": kills, "acknowledged_posts": tally.acknowledged,
+        "missing": tally.missing, "sent_unresolved": tally.sent_unresolved, "sent_lost": tally.sent_lost,
+        "unclean": tally.unclean, "seconds": began.elapsed().as_secs(),
+    });
+    finish(&figures, tally.missing == 0 && tally.sent_lost == 0 && tally.unclean == 0 && tally.acknowledged > 0)
+}

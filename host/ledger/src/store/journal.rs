@@ -1,0 +1,158 @@
+//! The journal: batches in the order they were made, in two files that take turns.
+//!
+//! A record is its length and checksum (32 bits each, little endian) and the batch in postcard's format. A record that was cut off ends the reading of
+//! its file: whoever wrote it had no answer yet. A file is emptied when the store has all of it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Batch, StoreError};
+
+/// Takes batches down before the operation that made them answers.
+pub trait Journal: Send {
+    /// Appends a batch: it survives the process, and the power where the store has it too. `applied` is the last batch
+    /// that the store has.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    fn append(&mut self, batch: &Batch, applied: u64) -> Result<(), StoreError>;
+
+    /// Every batch later than `applied`, in order, without a gap.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read_after(&mut self, applied: u64) -> Result<Vec<Batch>, StoreError>;
+
+    /// Empties it: the store has everything.
+    ///
+    /// # Errors
+    /// When it cannot be emptied.
+    fn clear(&mut self) -> Result<(), StoreError>;
+}
+
+/// A file this long is followed by the other.
+const TURN_BYTES: u64 = 8 << 20;
+
+/// A journal of two files.
+#[derive(Debug)]
+pub struct JournalFiles {
+    files: [JournalFile; 2],
+    active: usize,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct JournalFile {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    last: u64,
+}
+
+impl JournalFiles {
+    /// Opens `journal-0` and `journal-1` in a folder, or makes them.
+    ///
+    /// # Errors
+    /// When they cannot be opened.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let open = |name| {
+            let path = folder.join(name);
+            let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
+            let file = opened.map_err(|source| StoreError::File { path: path.display().to_string(), source })?;
+            Ok::<_, StoreError>(JournalFile { path, file, bytes: 0, last: 0 })
+        };
+        Ok(Self { files: [open("journal-0")?, open("journal-1")?], active: 0, buffer: Vec::new() })
+    }
+}
+
+impl JournalFile {
+    fn failed(&self, source: std::io::Error) -> StoreError {
+        StoreError::File { path: self.path.display().to_string(), source }
+    }
+
+    fn empty(&mut self) -> Result<(), StoreError> {
+        self.file.set_len(0).map_err(|source| self.failed(source))?;
+        (self.bytes, self.last) = (0, 0);
+        Ok(())
+    }
+}
+
+impl Journal for JournalFiles {
+    fn append(&mut self, batch: &Batch, applied: u64) -> Result<(), StoreError> {
+        let other = 1_usize.saturating_sub(self.active);
+        let [first, second] = &mut self.files;
+        let (active, resting) = if self.active == 0 { (first, second) } else { (second, first) };
+        let target = if active.bytes >= TURN_BYTES && resting.last <= applied {
+            resting.empty()?;
+            self.active = other;
+            resting
+        } else {
+            active
+        };
+        encode(batch, &mut self.buffer)?;
+        target.file.write_all(&self.buffer).map_err(|source| target.failed(source))?;
+        target.bytes = target.bytes.saturating_add(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX));
+        target.last = batch.sequence;
+        Ok(())
+    }
+
+    fn read_after(&mut self, applied: u64) -> Result<Vec<Batch>, StoreError> {
+        let mut batches = Vec::new();
+        for journal in &mut self.files {
+            let mut bytes = Vec::new();
+            journal.file.seek(SeekFrom::Start(0)).map_err(|source| journal.failed(source))?;
+            journal.file.read_to_end(&mut bytes).map_err(|source| journal.failed(source))?;
+            decode_all(&bytes, &mut batches);
+        }
+        Ok(in_order(batches, applied))
+    }
+
+    fn clear(&mut self) -> Result<(), StoreError> {
+        self.files.iter_mut().try_for_each(JournalFile::empty)
+    }
+}
+
+/// Those after `applied`, up to the first gap: what comes after one rests on something that is lost.
+pub(super) fn in_order(mut batches: Vec<Batch>, applied: u64) -> Vec<Batch> {
+    batches.retain(|batch| batch.sequence > applied);
+    batches.sort_by_key(|batch| batch.sequence);
+    let mut next = applied;
+    batches
+        .into_iter()
+        .take_while(|batch| {
+            next = next.saturating_add(1);
+            batch.sequence == next
+        })
+        .collect()
+}
+
+pub(super) fn encode(batch: &Batch, buffer: &mut Vec<u8>) -> Result<(), StoreError> {
+    buffer.clear();
+    buffer.extend_from_slice(&[0; 8]);
+    *buffer = postcard::to_extend(batch, std::mem::take(buffer))?;
+    let (head, body) = buffer.split_at_mut(8);
+    let length = u32::try_from(body.len()).map_err(|_| postcard::Error::SerializeBufferFull)?;
+    let (length_place, check_place) = head.split_at_mut(4);
+    length_place.copy_from_slice(&length.to_le_bytes());
+    check_place.copy_from_slice(&checksum(body).to_le_bytes());
+    Ok(())
+}
+
+pub(super) fn decode_all(mut bytes: &[u8], batches: &mut Vec<Batch>) {
+    while let Some((length, rest)) = bytes.split_first_chunk::<4>()
+        && let Some((check, rest)) = rest.split_first_chunk::<4>()
+        && let Ok(length) = usize::try_from(u32::from_le_bytes(*length))
+        && let Some((body, rest)) = rest.split_at_checked(length)
+        && checksum(body) == u32::from_le_bytes(*check)
+        && let Ok(batch) = postcard::from_bytes(body)
+    {
+        batches.push(batch);
+        bytes = rest;
+    }
+}
+
+/// FNV-1a: against torn writes, not against people.
+fn checksum(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}

@@ -1,0 +1,146 @@
+//! Where the ledger lies: a journal that survives the process, and an embedded SQLite database that survives the power.
+//!
+//! Every operation of the book makes a [`Batch`]. It is appended to the [`Journal`] before the operation answers, without
+//! waiting for the disk: what was appended survives `kill -9`. One writer thread commits batches to the [`Store`] in
+//! groups, each synced; a post is acknowledged after its group. When the ledger is opened, batches that the journal has
+//! and the store does not are committed first.
+//!
+//! [`Store`] and [`Journal`] are the seam for crash tests; [`Sqlite`] and [`JournalFiles`] are the real ones.
+
+mod batch;
+mod journal;
+mod schema;
+mod sqlite;
+mod verify;
+mod writer;
+
+use crate::book::{AccountId, AccountState, Raise, ReservationId};
+
+pub use batch::{Approval, Audit, Batch, Line, WindowCrossed, WindowOpened};
+pub use journal::{Journal, JournalFiles};
+pub use schema::SCHEMA_VERSION;
+pub use sqlite::Sqlite;
+pub use verify::{Difference, Verification};
+pub(crate) use writer::{Writer, WriterError};
+
+/// Why storage did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database.
+    #[error("the ledger's database: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A file.
+    #[error("the ledger's file `{path}`: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A record that cannot be written or read.
+    #[error("a record of the ledger's journal: {0}")]
+    Record(#[from] postcard::Error),
+    /// Written by a later version of Tollgate.
+    #[error("the ledger has format {found}, this build knows up to {SCHEMA_VERSION}: use a newer Tollgate")]
+    Newer {
+        /// Its format.
+        found: i64,
+    },
+    /// A value that does not fit its type: the file was damaged or changed by hand.
+    #[error("the ledger's database holds a value that cannot be: {what}")]
+    Damaged {
+        /// Which.
+        what: &'static str,
+    },
+    /// The journal could not be written before.
+    #[error("the ledger's journal could not be written before: nothing more is taken down until it is opened again")]
+    Stopped,
+    /// The test's power is out.
+    #[error("the power is out")]
+    PowerLoss,
+}
+
+/// A database of accounts, entries and calls.
+pub trait Store: Send {
+    /// Writes the batches, in order, atomically, and returns when they are on the disk.
+    ///
+    /// # Errors
+    /// When that cannot be promised; nothing more is written then.
+    fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError>;
+
+    /// The number of the last batch it has.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn applied(&mut self) -> Result<u64, StoreError>;
+}
+
+/// What is read from storage while the ledger runs.
+pub trait Archive: Send {
+    /// An account that left memory, with the windows that still count at `now_ms` (see [`AccountState`]).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn account(&mut self, id: AccountId) -> Result<Option<AccountState>, StoreError>;
+
+    /// How a reservation ended, and what it was charged to.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn resolved(&mut self, id: ReservationId) -> Result<Option<StoredResolution>, StoreError>;
+
+    /// All open reservations.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn open_reservations(&mut self) -> Result<Vec<StoredReservation>, StoreError>;
+
+    /// The approvals that end after `now_ms`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn raises(&mut self, now_ms: u64) -> Result<Vec<Raise>, StoreError>;
+
+    /// The limits that were changed at run time: budget, limit, ceiling.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn limits(&mut self) -> Result<Vec<(String, u64, u64)>, StoreError>;
+}
+
+/// An account that something is charged to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCharge {
+    /// The account.
+    pub account: AccountId,
+    /// Of which budget.
+    pub budget: String,
+    /// Budget and names.
+    pub label: String,
+    /// In which window.
+    pub start_ms: u64,
+}
+
+/// An open reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredReservation {
+    /// Which.
+    pub id: ReservationId,
+    /// What it holds, in nanodollars.
+    pub held: u64,
+    /// Whether the dispatch went.
+    pub sent: bool,
+    /// When it expires, or is taken for lost.
+    pub deadline_ms: u64,
+    /// Where it is charged.
+    pub charges: Vec<StoredCharge>,
+}
+
+/// A reservation that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredResolution {
+    /// How.
+    pub resolution: crate::book::Resolution,
+    /// Where it is charged.
+    pub charges: Vec<StoredCharge>,
+}

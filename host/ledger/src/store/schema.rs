@@ -1,0 +1,95 @@
+//! The database's tables, by version. A file of an earlier version is brought up to date when it is opened, one step at
+//! a time, in one transaction; a file of a later version is refused.
+
+use rusqlite::Connection;
+
+use super::StoreError;
+
+/// The version that this build writes; SQLite's `user_version`.
+pub const SCHEMA_VERSION: i64 = 2;
+
+/// Step n takes a file from version n to n + 1.
+const STEPS: [&str; 2] = [
+    "CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL);
+     INSERT INTO state VALUES (1, 0);
+     CREATE TABLE accounts (id BLOB PRIMARY KEY, budget TEXT NOT NULL, label TEXT NOT NULL) WITHOUT ROWID;
+     CREATE TABLE windows (
+         account BLOB NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, spent INTEGER NOT NULL,
+         reserved INTEGER NOT NULL, carried INTEGER NOT NULL, crossed INTEGER NOT NULL,
+         PRIMARY KEY (account, start_ms)) WITHOUT ROWID;
+     CREATE TABLE charge_sets (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE);
+     CREATE TABLE charges (
+         charge_set INTEGER NOT NULL, place INTEGER NOT NULL, account BLOB NOT NULL, start_ms INTEGER NOT NULL,
+         PRIMARY KEY (charge_set, place)) WITHOUT ROWID;
+     CREATE TABLE entries (
+         id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind INTEGER NOT NULL, reservation BLOB NOT NULL,
+         charge_set INTEGER NOT NULL, hold INTEGER NOT NULL, release INTEGER NOT NULL, spend INTEGER NOT NULL,
+         refund INTEGER NOT NULL);
+     CREATE INDEX entries_of_reservation ON entries (reservation);
+     CREATE TABLE held (
+         reservation BLOB PRIMARY KEY, charge_set INTEGER NOT NULL, amount INTEGER NOT NULL, sent INTEGER NOT NULL,
+         deadline_ms INTEGER NOT NULL) WITHOUT ROWID;
+     CREATE TABLE calls (
+         reservation BLOB PRIMARY KEY, started_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL, run TEXT NOT NULL,
+         task TEXT NOT NULL, work_item TEXT, user TEXT, task_type TEXT, stage TEXT, model TEXT, tier TEXT,
+         attempt INTEGER, status TEXT NOT NULL, productive INTEGER, uncached_input INTEGER, cache_read INTEGER,
+         cache_write_5m INTEGER, cache_write_1h INTEGER, output INTEGER, reasoning INTEGER, cost INTEGER NOT NULL,
+         estimated INTEGER NOT NULL, lines_production INTEGER, lines_test INTEGER, size TEXT, trace_id TEXT) WITHOUT ROWID;",
+    "CREATE TABLE approvals (
+         id BLOB PRIMARY KEY, at_ms INTEGER NOT NULL, beneficiary TEXT NOT NULL, budget TEXT, amount INTEGER NOT NULL,
+         until_ms INTEGER NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
+     CREATE TABLE limits (
+         id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, budget TEXT NOT NULL, limit_before INTEGER NOT NULL,
+         hard_before INTEGER NOT NULL, limit_after INTEGER NOT NULL, hard_after INTEGER NOT NULL, author TEXT NOT NULL,
+         reason TEXT NOT NULL);",
+];
+
+/// Brings a database up to date.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Newer { found });
+    }
+    let done = usize::try_from(found).map_err(|_| StoreError::Damaged { what: "user_version" })?;
+    if done == STEPS.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    for step in STEPS.iter().skip(done) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_previous_version_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(STEPS[0]).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        old.execute("INSERT INTO accounts VALUES (?1, 'team', 'team team=red')", [[7_u8; 16]]).unwrap();
+        old.execute("INSERT INTO windows VALUES (?1, 0, 9223372036854775807, 5, 0, 0, 0)", [[7_u8; 16]]).unwrap();
+        drop(old);
+        let mut store = crate::store::Sqlite::open(&path).unwrap();
+        let account =
+            crate::store::Archive::account(&mut store, crate::book::AccountId::from_bytes([7; 16])).unwrap().unwrap();
+        assert_eq!(account.windows[0].spent.as_u64(), 5);
+        assert_eq!(crate::store::Archive::raises(&mut store, 0).unwrap(), []);
+    }
+
+    #[test]
+    fn a_file_of_a_later_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        let refused = crate::store::Sqlite::open(&path).map(|_| ()).unwrap_err();
+        assert_eq!(refused.to_string(), "the ledger has format 99, this build knows up to 2: use a newer Tollgate");
+    }
+}

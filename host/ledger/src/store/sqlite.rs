@@ -1,0 +1,394 @@
+//! The embedded database: one file in WAL mode, with full synchronisation, so that a commit that returned is on the disk.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
+use tollgate_core::Nanodollars;
+
+use super::{
+    Archive, Audit, Batch, Line, Store, StoreError, StoredCharge, StoredReservation, StoredResolution, schema,
+};
+use crate::book::{AccountId, AccountState, Balance, Bounds, EntryKind, Raise, ReservationId, Resolution};
+use crate::calls::Call;
+
+/// Sets of charges kept in memory, so that most lines need not look theirs up.
+const CHARGE_SETS: usize = 65_536;
+
+/// The ledger's database.
+#[derive(Debug)]
+pub struct Sqlite {
+    pub(super) connection: Connection,
+    charge_sets: HashMap<Vec<([u8; 16], u64)>, i64>,
+}
+
+/// How spent and reserved change in a window, in nanodollars.
+type Moves = HashMap<([u8; 16], u64), (i128, i128)>;
+
+impl Sqlite {
+    /// Opens a database or makes one, and brings it up to date.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or was written by a later version.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.set_prepared_statement_cache_capacity(64);
+        schema::migrate(&mut connection)?;
+        Ok(Self { connection, charge_sets: HashMap::new() })
+    }
+
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl Store for Sqlite {
+    fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+        let Some(last) = batches.last() else {
+            return Ok(());
+        };
+        if self.charge_sets.len() > CHARGE_SETS {
+            self.charge_sets.clear();
+        }
+        let transaction = self.connection.transaction()?;
+        let mut moves = Moves::new();
+        for batch in batches {
+            write(&transaction, &mut self.charge_sets, &mut moves, batch)?;
+        }
+        move_money(&transaction, &moves)?;
+        transaction.prepare_cached("UPDATE state SET applied = ?1")?.execute([stored(last.sequence)])?;
+        let committed = transaction.commit();
+        if committed.is_err() {
+            self.charge_sets.clear();
+        }
+        Ok(committed?)
+    }
+
+    fn applied(&mut self) -> Result<u64, StoreError> {
+        Ok(self.connection.query_row("SELECT applied FROM state", [], |row| Ok(read(row.get(0)?)))?)
+    }
+}
+
+fn write(
+    transaction: &Transaction<'_>,
+    charge_sets: &mut HashMap<Vec<([u8; 16], u64)>, i64>,
+    moves: &mut Moves,
+    batch: &Batch,
+) -> Result<(), StoreError> {
+    for opened in &batch.opened {
+        let mut account = transaction.prepare_cached("INSERT OR IGNORE INTO accounts VALUES (?1, ?2, ?3)")?;
+        account.execute(params![opened.account, opened.budget, opened.label])?;
+        let mut window =
+            transaction.prepare_cached("INSERT OR IGNORE INTO windows VALUES (?1, ?2, ?3, 0, 0, ?4, ?5)")?;
+        let (start, end, carried) = (stored(opened.start_ms), stored(opened.end_ms), stored(opened.carried));
+        window.execute(params![opened.account, start, end, carried, opened.crossed])?;
+    }
+    for line in &batch.lines {
+        let charge_set = charge_set(transaction, charge_sets, line)?;
+        let mut entry =
+            transaction.prepare_cached("INSERT INTO entries VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+        let (hold, release, spend, refund) =
+            (stored(line.hold), stored(line.release), stored(line.spend), stored(line.refund));
+        entry.execute(params![
+            stored(line.at_ms),
+            line.kind,
+            line.reservation,
+            charge_set,
+            hold,
+            release,
+            spend,
+            refund
+        ])?;
+        keep_held(transaction, line, charge_set)?;
+        for charge in &line.charges {
+            let (spent, reserved) = moves.entry(*charge).or_default();
+            *spent = spent.saturating_add(i128::from(line.spend)).saturating_sub(i128::from(line.refund));
+            *reserved = reserved.saturating_add(i128::from(line.hold)).saturating_sub(i128::from(line.release));
+        }
+    }
+    for crossed in &batch.crossed {
+        let mut update =
+            transaction.prepare_cached("UPDATE windows SET crossed = ?3 WHERE account = ?1 AND start_ms = ?2")?;
+        update.execute(params![crossed.account, stored(crossed.start_ms), crossed.crossed])?;
+    }
+    if let Some(call) = &batch.call {
+        write_call(transaction, call)?;
+    }
+    batch.audit.as_ref().map_or(Ok(()), |audit| write_audit(transaction, audit))
+}
+
+fn charge_set(
+    transaction: &Transaction<'_>,
+    known: &mut HashMap<Vec<([u8; 16], u64)>, i64>,
+    line: &Line,
+) -> Result<i64, StoreError> {
+    if let Some(id) = known.get(&line.charges) {
+        return Ok(*id);
+    }
+    let mut digest = Sha256::new();
+    for (account, start_ms) in &line.charges {
+        digest.update(account);
+        digest.update(start_ms.to_le_bytes());
+    }
+    let digest = digest.finalize();
+    let find = "SELECT id FROM charge_sets WHERE digest = ?1";
+    let found: Option<i64> =
+        transaction.prepare_cached(find)?.query_row([digest.as_slice()], |row| row.get(0)).optional()?;
+    let id = match found {
+        Some(id) => id,
+        None => {
+            transaction.prepare_cached("INSERT INTO charge_sets VALUES (NULL, ?1)")?.execute([digest.as_slice()])?;
+            let id = transaction.last_insert_rowid();
+            let mut insert = transaction.prepare_cached("INSERT INTO charges VALUES (?1, ?2, ?3, ?4)")?;
+            for (place, (account, start_ms)) in (0_i64..).zip(&line.charges) {
+                insert.execute(params![id, place, account, stored(*start_ms)])?;
+            }
+            id
+        }
+    };
+    known.insert(line.charges.clone(), id);
+    Ok(id)
+}
+
+/// Keeps the table of open reservations in step with the lines.
+fn keep_held(transaction: &Transaction<'_>, line: &Line, charge_set: i64) -> Result<(), StoreError> {
+    let kind = line.entry_kind().ok_or(StoreError::Damaged { what: "the kind of a line" })?;
+    let (hold, spend, deadline_ms) = (stored(line.hold), stored(line.spend), stored(line.deadline_ms));
+    let (statement, values): (&str, Vec<&dyn ToSql>) = match kind {
+        EntryKind::Reserve => {
+            ("INSERT INTO held VALUES (?1, ?2, ?3, 0, ?4)", vec![&line.reservation, &charge_set, &hold, &deadline_ms])
+        }
+        EntryKind::Extend => {
+            ("UPDATE held SET amount = amount + ?2 WHERE reservation = ?1", vec![&line.reservation, &hold])
+        }
+        EntryKind::Sent => {
+            ("UPDATE held SET sent = 1, deadline_ms = ?2 WHERE reservation = ?1", vec![&line.reservation, &deadline_ms])
+        }
+        EntryKind::Post | EntryKind::Estimate | EntryKind::Void | EntryKind::Expire => {
+            ("DELETE FROM held WHERE reservation = ?1", vec![&line.reservation])
+        }
+        EntryKind::Correct => {
+            ("UPDATE calls SET cost = ?2, estimated = 0 WHERE reservation = ?1", vec![&line.reservation, &spend])
+        }
+        EntryKind::Overrun => return Ok(()),
+    };
+    transaction.prepare_cached(statement)?.execute(values.as_slice())?;
+    Ok(())
+}
+
+fn move_money(transaction: &Transaction<'_>, moves: &Moves) -> Result<(), StoreError> {
+    // In the order of the key, so that neighbours are found in the same page.
+    let mut moves: Vec<_> = moves.iter().collect();
+    moves.sort_unstable_by_key(|(key, _)| **key);
+    let statement =
+        "UPDATE windows SET spent = spent + ?3, reserved = reserved + ?4 WHERE account = ?1 AND start_ms = ?2";
+    let mut update = transaction.prepare_cached(statement)?;
+    for ((account, start_ms), (spent, reserved)) in moves {
+        let whole = |amount: &i128| i64::try_from(*amount).map_err(|_| StoreError::Damaged { what: "an amount" });
+        if update.execute(params![account, stored(*start_ms), whole(spent)?, whole(reserved)?])? != 1 {
+            return Err(StoreError::Damaged { what: "a window that was never opened" });
+        }
+    }
+    Ok(())
+}
+
+fn write_call(transaction: &Transaction<'_>, call: &Call) -> Result<(), StoreError> {
+    let usage = call.usage;
+    let count = |value: Option<u64>| value.map(stored);
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+         ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
+    )?;
+    insert.execute(params![
+        call.reservation,
+        stored(call.started_ms),
+        stored(call.duration_ms),
+        call.run,
+        call.task,
+        call.work_item,
+        call.user,
+        call.task_type,
+        call.stage,
+        call.model,
+        call.tier,
+        call.attempt,
+        call.status.as_str(),
+        call.productive,
+        count(usage.map(|usage| usage.uncached_input)),
+        count(usage.map(|usage| usage.cache_read)),
+        count(usage.map(|usage| usage.cache_write_5m)),
+        count(usage.map(|usage| usage.cache_write_1h)),
+        count(usage.map(|usage| usage.output)),
+        count(usage.map(|usage| usage.reasoning)),
+        stored(call.cost.as_u64()),
+        call.estimated,
+        call.lines_production,
+        call.lines_test,
+        call.size,
+        call.trace_id,
+    ])?;
+    Ok(())
+}
+
+fn write_audit(transaction: &Transaction<'_>, audit: &Audit) -> Result<(), StoreError> {
+    match audit {
+        Audit::Limit { at_ms, budget, before, after, author, reason } => {
+            let mut insert =
+                transaction.prepare_cached("INSERT INTO limits VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+            let values = [before.0, before.1, after.0, after.1].map(stored);
+            insert.execute(params![
+                stored(*at_ms),
+                budget,
+                values[0],
+                values[1],
+                values[2],
+                values[3],
+                author,
+                reason
+            ])?;
+        }
+        Audit::Approval { at_ms, approval } => {
+            let mut insert = transaction
+                .prepare_cached("INSERT OR IGNORE INTO approvals VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+            let (amount, until_ms) = (stored(approval.amount), stored(approval.until_ms));
+            let (author, reason) = (&approval.author, &approval.reason);
+            insert.execute(params![
+                approval.id,
+                stored(*at_ms),
+                approval.beneficiary,
+                approval.budget,
+                amount,
+                until_ms,
+                author,
+                reason
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+impl Archive for Sqlite {
+    fn account(&mut self, id: AccountId) -> Result<Option<AccountState>, StoreError> {
+        let label = "SELECT label FROM accounts WHERE id = ?1";
+        let label: Option<String> =
+            self.connection.prepare_cached(label)?.query_row([id.to_bytes()], |row| row.get(0)).optional()?;
+        let Some(label) = label else { return Ok(None) };
+        // The newest windows: the current one, those of a rolling budget, and those in which something is still held.
+        let windows = "SELECT start_ms, end_ms, spent, reserved, carried, crossed FROM windows WHERE account = ?1 \
+                       AND (reserved > 0 OR start_ms IN (SELECT start_ms FROM windows WHERE account = ?1 ORDER BY start_ms DESC LIMIT 62)) \
+                       ORDER BY start_ms";
+        let mut statement = self.connection.prepare_cached(windows)?;
+        let windows = statement.query_map([id.to_bytes()], balance)?.collect::<Result<SmallVec<_>, _>>()?;
+        Ok(Some(AccountState { label: label.into(), windows, grant: None }))
+    }
+
+    fn resolved(&mut self, id: ReservationId) -> Result<Option<StoredResolution>, StoreError> {
+        let query = "SELECT kind, charge_set, spend FROM entries WHERE reservation = ?1 ORDER BY id";
+        let mut statement = self.connection.prepare_cached(query)?;
+        let rows =
+            statement.query_map([id.0.to_be_bytes()], |row| Ok((row.get(0)?, row.get(1)?, read(row.get(2)?))))?;
+        let mut found: Option<(Resolution, i64)> = None;
+        for row in rows {
+            let (kind, charge_set, spend): (usize, i64, u64) = row?;
+            let cost = Nanodollars::new(spend);
+            let plus = |was: Nanodollars| was.saturating_add(cost);
+            let resolution = match (EntryKind::ALL.get(kind).copied(), found.map(|(was, _)| was)) {
+                (Some(EntryKind::Post), _) => Resolution::Posted(cost),
+                (Some(EntryKind::Estimate), _) => Resolution::Estimated(cost),
+                (Some(EntryKind::Void), _) => Resolution::Voided,
+                (Some(EntryKind::Expire), _) => Resolution::Expired,
+                (Some(EntryKind::Correct), _) => Resolution::Corrected(cost),
+                (Some(EntryKind::Overrun), Some(Resolution::Posted(was))) => Resolution::Posted(plus(was)),
+                (Some(EntryKind::Overrun), Some(Resolution::Estimated(was))) => Resolution::Estimated(plus(was)),
+                _ => continue,
+            };
+            found = Some((resolution, charge_set));
+        }
+        drop(statement);
+        let Some((resolution, charge_set)) = found else {
+            return Ok(None);
+        };
+        Ok(Some(StoredResolution { resolution, charges: self.charges(charge_set)? }))
+    }
+
+    fn open_reservations(&mut self) -> Result<Vec<StoredReservation>, StoreError> {
+        let query = "SELECT reservation, charge_set, amount, sent, deadline_ms FROM held";
+        let mut statement = self.connection.prepare(query)?;
+        let rows = statement.query_map([], |row| {
+            Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, i64>(1)?, read(row.get(2)?), row.get(3)?, read(row.get(4)?)))
+        })?;
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        drop(statement);
+        let reservation = |(id, charge_set, held, sent, deadline_ms)| {
+            let charges = self.charges(charge_set)?;
+            Ok(StoredReservation { id: ReservationId(u128::from_be_bytes(id)), held, sent, deadline_ms, charges })
+        };
+        rows.into_iter().map(reservation).collect()
+    }
+
+    fn raises(&mut self, now_ms: u64) -> Result<Vec<Raise>, StoreError> {
+        let query =
+            "SELECT id, beneficiary, budget, amount, until_ms, author, reason FROM approvals WHERE until_ms > ?1";
+        let mut statement = self.connection.prepare(query)?;
+        let rows = statement.query_map([stored(now_ms)], |row| {
+            let text = |place| row.get::<_, String>(place).map(Into::into);
+            Ok(Raise {
+                id: u128::from_be_bytes(row.get(0)?),
+                beneficiary: text(1)?,
+                budget: row.get::<_, Option<String>>(2)?.map(Into::into),
+                amount: Nanodollars::new(read(row.get(3)?)),
+                until_ms: read(row.get(4)?),
+                author: text(5)?,
+                reason: text(6)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn limits(&mut self) -> Result<Vec<(String, u64, u64)>, StoreError> {
+        let query = "SELECT budget, limit_after, hard_after FROM limits WHERE id IN (SELECT max(id) FROM limits GROUP BY budget)";
+        let mut statement = self.connection.prepare(query)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, read(row.get(1)?), read(row.get(2)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl Sqlite {
+    fn charges(&self, charge_set: i64) -> Result<Vec<StoredCharge>, StoreError> {
+        let query = "SELECT account, start_ms, budget, label FROM charges JOIN accounts ON accounts.id = account \
+                     WHERE charge_set = ?1 ORDER BY place";
+        let mut statement = self.connection.prepare_cached(query)?;
+        let rows = statement.query_map([charge_set], |row| {
+            let account = AccountId::from_bytes(row.get(0)?);
+            Ok(StoredCharge { account, start_ms: read(row.get(1)?), budget: row.get(2)?, label: row.get(3)? })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn balance(row: &Row<'_>) -> rusqlite::Result<Balance> {
+    Ok(Balance {
+        bounds: Bounds { start_ms: read(row.get(0)?), end_ms: read(row.get(1)?) },
+        spent: Nanodollars::new(read(row.get(2)?)),
+        reserved: Nanodollars::new(read(row.get(3)?)),
+        carried: Nanodollars::new(read(row.get(4)?)),
+        crossed: row.get(5)?,
+    })
+}
+
+/// SQLite's integers have a sign: what is larger stands for "no end" (a time) and cannot be (an amount, see
+/// [`crate::book::MAX_AMOUNT`]).
+fn stored(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn read(value: i64) -> u64 {
+    if value == i64::MAX { u64::MAX } else { u64::try_from(value).unwrap_or(0) }
+}

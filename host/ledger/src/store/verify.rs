@@ -1,0 +1,93 @@
+//! Recomputes every account from the entries and compares.
+
+use serde::Serialize;
+
+use super::sqlite::read;
+use super::{Sqlite, StoreError};
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// Windows of accounts that were compared.
+    pub windows: u64,
+    /// Entries that were added up.
+    pub entries: u64,
+    /// Reservations that are open.
+    pub open: u64,
+    /// Windows that are not what their entries add up to; amounts in nanodollars.
+    pub differences: Vec<Difference>,
+    /// Reservations with more than one resolution, or one without a beginning.
+    pub resolved_twice: u64,
+    /// Open reservations that no entry explains, or the other way round.
+    pub misplaced: u64,
+}
+
+/// A window that differs from its entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Budget and names.
+    pub account: String,
+    /// When the window begins.
+    pub start_ms: u64,
+    /// What the account says was spent, and what the entries say.
+    pub spent: (i64, i64),
+    /// What the account says is reserved, and what the entries say.
+    pub reserved: (i64, i64),
+}
+
+impl Verification {
+    /// Everything agrees.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.differences.is_empty() && self.resolved_twice == 0 && self.misplaced == 0
+    }
+}
+
+/// Kinds by their place in `EntryKind::ALL`: reserve 0, extend 1, sent 2, post 3, estimate 4, overrun 5, void 6, expire 7, correct 8.
+const DIFFERENT: &str = "
+    WITH summed AS (
+        SELECT charges.account AS account, charges.start_ms AS start_ms, sum(of_set.spent) AS spent, sum(of_set.reserved) AS reserved
+        FROM (SELECT charge_set, sum(spend - refund) AS spent, sum(hold - release) AS reserved FROM entries GROUP BY charge_set) AS of_set
+        JOIN charges ON charges.charge_set = of_set.charge_set GROUP BY charges.account, charges.start_ms)
+    SELECT coalesce(label, '?'), windows.start_ms, windows.spent, coalesce(summed.spent, 0), windows.reserved, coalesce(summed.reserved, 0)
+    FROM windows LEFT JOIN summed ON summed.account = windows.account AND summed.start_ms = windows.start_ms
+    LEFT JOIN accounts ON accounts.id = windows.account
+    WHERE windows.spent != coalesce(summed.spent, 0) OR windows.reserved != coalesce(summed.reserved, 0)";
+const TWICE: &str = "
+    SELECT count(*) FROM (
+        SELECT sum(kind = 0) AS begun, sum(kind IN (3, 4, 6, 7)) AS ended, sum(kind = 8) AS corrected FROM entries GROUP BY reservation)
+    WHERE begun != 1 OR ended > 1 OR corrected > 1 OR corrected > ended";
+const MISPLACED: &str = "
+    SELECT count(*) FROM (
+        SELECT reservation, sum(hold - release) AS amount, max(kind = 2) AS sent FROM entries GROUP BY reservation
+        HAVING sum(kind IN (3, 4, 6, 7)) = 0) AS open
+    FULL JOIN held ON held.reservation = open.reservation
+    WHERE held.amount IS NOT open.amount OR held.sent IS NOT open.sent";
+
+impl Sqlite {
+    /// Recomputes every window of every account, and the open reservations, from the entries.
+    ///
+    /// # Errors
+    /// When the database cannot be read; what differs is no error but in the answer.
+    pub fn verify(&self) -> Result<Verification, StoreError> {
+        let count = |query: &str| self.connection.query_row(query, [], |row| Ok(read(row.get(0)?)));
+        let mut statement = self.connection.prepare(DIFFERENT)?;
+        let rows = statement.query_map([], |row| {
+            let pair = |first, second| Ok::<_, rusqlite::Error>((row.get(first)?, row.get(second)?));
+            Ok(Difference {
+                account: row.get(0)?,
+                start_ms: read(row.get(1)?),
+                spent: pair(2, 3)?,
+                reserved: pair(4, 5)?,
+            })
+        })?;
+        Ok(Verification {
+            windows: count("SELECT count(*) FROM windows")?,
+            entries: count("SELECT count(*) FROM entries")?,
+            open: count("SELECT count(*) FROM held")?,
+            differences: rows.collect::<Result<_, _>>()?,
+            resolved_twice: count(TWICE)?,
+            misplaced: count(MISPLACED)?,
+        })
+    }
+}
