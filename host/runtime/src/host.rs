@@ -242,7 +242,9 @@ impl Host {
     fn trip(&self, trip: &Trip, dispatch: &Dispatch, policy: &Arc<str>) {
         let not_engaged = |reason: String| self.tell(|| Event::SwitchNotEngaged { policy: Arc::clone(policy), reason });
         match Switch::tripped(trip, dispatch, policy) {
-            None => not_engaged("the dispatch has no scope of the kind, or the policy no name for what the switch covers".to_owned()),
+            None => not_engaged(
+                "the dispatch has no scope of the kind, or the policy no name for what the switch covers".to_owned(),
+            ),
             Some(switch) => match self.engage(switch.clone()) {
                 Ok(()) => self.tell(|| Event::SwitchEngaged(switch)),
                 Err(error) => not_engaged(error.to_string()),

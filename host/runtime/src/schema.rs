@@ -16,9 +16,9 @@ pub(crate) fn check_size(schema: &Value) -> Result<(), String> {
     let mut sizes = Sizes { root: schema, known: HashMap::new() };
     match sizes.of(schema)? {
         0..=MOST_SUBSCHEMAS => Ok(()),
-        _ => Err(format!(
-            "a configuration schema of more than {MOST_SUBSCHEMAS} parts once its references are followed"
-        )),
+        _ => {
+            Err(format!("a configuration schema of more than {MOST_SUBSCHEMAS} parts once its references are followed"))
+        }
     }
 }
 

@@ -75,7 +75,8 @@ impl Table {
             return None;
         }
         let floor = facts.requested_tier.unwrap_or(facts.floor).max(facts.floor);
-        let index = cheapest(facts, Band::from(floor), facts.affordable, |candidate| candidate.model == facts.requested_model)?;
+        let index =
+            cheapest(facts, Band::from(floor), facts.affordable, |candidate| candidate.model == facts.requested_model)?;
         facts.candidates.get(index as usize).filter(|candidate| is_ready(candidate)).map(|_| index)
     }
 
