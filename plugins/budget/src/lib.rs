@@ -46,12 +46,10 @@ impl Budget for Ladder {
         if let Some(reason) = self.at_the_limit(facts) {
             return Verdict::HoldForApproval(reason);
         }
-        let utilisation = facts.scopes.iter().map(|scope| scope.utilisation_permille).max().unwrap_or(0);
-        let utilisation = Share::permille(utilisation);
-        if let Some(wait) = self.approaching(facts, utilisation) {
+        if let Some(wait) = self.approaching(facts) {
             return Verdict::Slow(wait);
         }
-        self.cap(facts, utilisation).map_or(Verdict::Proceed, Verdict::CapOutput)
+        self.cap(facts).map_or(Verdict::Proceed, Verdict::CapOutput)
     }
 }
 
@@ -74,8 +72,8 @@ impl Ladder {
     }
 
     /// What is left to wait for work that can wait.
-    fn approaching(&self, facts: &Facts, utilisation: Share) -> Option<Span> {
-        if facts.dispatch.priority != Priority::Low || utilisation < self.config.approaching {
+    fn approaching(&self, facts: &Facts) -> Option<Span> {
+        if facts.dispatch.priority != Priority::Low || utilisation(facts) < self.config.approaching {
             return None;
         }
         let left = self.config.slow.saturating_sub(facts.dispatch.waited);
@@ -83,11 +81,16 @@ impl Ladder {
     }
 
     /// An output that nobody knows may be any size.
-    fn cap(&self, facts: &Facts, utilisation: Share) -> Option<Tokens> {
+    fn cap(&self, facts: &Facts) -> Option<Tokens> {
         let CapOutput { enabled, at, tokens } = &self.config.cap_output;
         let larger = facts.output == Tokens(0) || facts.output > *tokens;
-        (*enabled && utilisation >= *at && larger).then_some(*tokens)
+        (*enabled && larger && utilisation(facts) >= *at).then_some(*tokens)
     }
+}
+
+/// Of the scope that has the least left.
+fn utilisation(facts: &Facts) -> Share {
+    Share::permille(facts.scopes.iter().map(|scope| scope.utilisation_permille).max().unwrap_or(0))
 }
 
 /// The scope that the dispatch would take furthest over a bound, with what would then be committed. A dispatch
