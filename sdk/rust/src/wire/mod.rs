@@ -4,7 +4,6 @@
 mod convert;
 mod guest;
 pub(crate) mod host;
-mod layout;
 
 /// The types that all interfaces share.
 pub mod types {
