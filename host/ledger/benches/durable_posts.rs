@@ -1,5 +1,6 @@
 //! Durable posts a second with 64 writers, beside raw SQLite inserts of the same rows in the same run, with the same
 //! synchronous mode and as many rows in a commit. The bound is half of the raw rate.
+#![expect(clippy::disallowed_methods, reason = "it times itself: figures for a person, no decision rests on them")]
 #![allow(clippy::arithmetic_side_effects, clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a bench")]
 
 use std::process::ExitCode;

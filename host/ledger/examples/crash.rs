@@ -1,6 +1,7 @@
 //! A child process works on a ledger and is killed with SIGKILL at random moments, `--kills` times on the same ledger. Each
 //! time: every post it was told of is there, what it sent and did not settle still counts, nothing is resolved
 //! twice, and every account is what its entries add up to.
+#![expect(clippy::disallowed_methods, reason = "it times itself: figures for a person, no decision rests on them")]
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! A million scopes are touched, a hundred thousand stay in memory: how much memory that takes, and whether the balances that
 //! left come back as they went.
+#![expect(clippy::disallowed_methods, reason = "it times itself: figures for a person, no decision rests on them")]
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,

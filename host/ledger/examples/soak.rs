@@ -3,6 +3,7 @@
 //! Two watches look for money that is given out twice. One keeps its own count of what each account must at least hold:
 //! raised after a reservation was granted, lowered before it is released, so that it is never above the truth; it may
 //! never pass the ceiling. The other asks the ledger itself, all the time. `--reservations` says how many are granted.
+#![expect(clippy::disallowed_methods, reason = "it times itself: figures for a person, no decision rests on them")]
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
@@ -106,12 +107,14 @@ impl Arena {
         self.granted.fetch_add(1, SeqCst);
         let watched = self.watched(&path);
         let each = |act: &dyn Fn(&Watched)| watched.iter().for_each(|(_, watched)| act(watched));
-        each(&|watched| drop(watched.at_least.fetch_add(amount, SeqCst)));
+        each(&|watched| {
+            watched.at_least.fetch_add(amount, SeqCst);
+        });
         watched.iter().for_each(|(budget, watched)| self.check(*budget, watched));
         if random.below(2) == 0 {
             std::thread::yield_now();
         }
-        let release = |amount: u64| each(&|watched| drop(watched.at_least.fetch_sub(amount, SeqCst)));
+        let release = |amount: u64| each(&|watched| _ = watched.at_least.fetch_sub(amount, SeqCst));
         match random.below(20) {
             0 => {
                 release(amount);
@@ -132,7 +135,7 @@ impl Arena {
                 }
                 let cost = if kind == 3 { amount + random.below(5_000) } else { random.below(amount + 1) };
                 let overrun = cost.saturating_sub(amount);
-                each(&|watched| drop(watched.overruns.fetch_add(overrun, SeqCst)));
+                each(&|watched| _ = watched.overruns.fetch_add(overrun, SeqCst));
                 release(amount.saturating_sub(cost));
                 let _ticket = self.ledger.post(id, Settlement::exact(Nanodollars::new(cost)), None, now_ms).unwrap();
             }
