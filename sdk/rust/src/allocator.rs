@@ -37,8 +37,9 @@ struct State {
 }
 
 impl FreeLists {
-    const fn new(grow: unsafe fn(usize) -> *mut u8) -> Self {
-        let state = State { free: [null_mut(); CLASSES], next: null_mut(), end: null_mut() };
+    /// What lies from `next` to `end` is handed out first.
+    const fn new(grow: unsafe fn(usize) -> *mut u8, next: *mut u8, end: *mut u8) -> Self {
+        let state = State { free: [null_mut(); CLASSES], next, end };
         Self { grow, state: UnsafeCell::new(state) }
     }
 }
@@ -131,8 +132,16 @@ unsafe impl GlobalAlloc for FreeLists {
 mod guest {
     use super::{FreeLists, PAGE, null_mut};
 
+    unsafe extern "C" {
+        /// The linker's: the first byte behind the stack and the data, and the first behind the memory's first pages.
+        static __heap_base: u8;
+        static __heap_end: u8;
+    }
+
+    /// Begins with the rest of the last page, which is enough for most policies: growing is a system call of the host's.
     #[global_allocator]
-    static ALLOCATOR: FreeLists = FreeLists::new(grow);
+    static ALLOCATOR: FreeLists =
+        FreeLists::new(grow, (&raw const __heap_base).cast_mut(), (&raw const __heap_end).cast_mut());
 
     // SAFETY: without atomics a guest has one thread.
     unsafe impl Sync for FreeLists {}
@@ -165,7 +174,7 @@ mod tests {
 
         #[test]
         fn live_blocks_keep_their_bytes(steps in prop::collection::vec((0_usize..70_000, 0_u32..8, any::<bool>()), 1..120)) {
-            let allocator = FreeLists::new(grow);
+            let allocator = FreeLists::new(grow, null_mut(), null_mut());
             let mut live: Vec<(*mut u8, Layout, u8)> = Vec::new();
             for (number, (size, align, frees)) in steps.into_iter().enumerate() {
                 let layout = Layout::from_size_align(size + 1, 1 << align).expect("small");
@@ -199,7 +208,7 @@ mod tests {
         unsafe fn nothing(_: usize) -> *mut u8 {
             null_mut()
         }
-        let allocator = FreeLists::new(nothing);
+        let allocator = FreeLists::new(nothing, null_mut(), null_mut());
         let layout = Layout::from_size_align(1, 1).expect("small");
         // SAFETY: the layout is not empty.
         assert!(unsafe { allocator.alloc(layout) }.is_null());
