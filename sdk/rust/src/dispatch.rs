@@ -48,6 +48,7 @@ impl Default for Dispatch {
 /// A model on a backend, as the host offers it for this dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(target_family = "wasm"), derive(serde::Deserialize), serde(default, deny_unknown_fields))]
+#[repr(C)]
 pub struct Candidate {
     /// The model.
     pub model: Symbol,
@@ -92,6 +93,7 @@ impl Default for Candidate {
 /// A budget's account on one scope of the dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(target_family = "wasm"), derive(serde::Deserialize), serde(from = "crate::test::Account"))]
+#[repr(C)]
 pub struct ScopeState {
     /// What kind of scope it is.
     pub kind: ScopeKind,

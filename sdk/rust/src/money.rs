@@ -32,6 +32,7 @@ const WHOLE_DIGITS: usize = 11;
 /// # Ok::<(), tollgate_sdk::MoneyError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
 pub struct Nanodollars(u64);
 
 impl Nanodollars {

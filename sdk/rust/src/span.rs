@@ -168,6 +168,7 @@ impl JsonSchema for Span {
 /// A point in time: milliseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(not(target_family = "wasm"), derive(Serialize, Deserialize), serde(transparent))]
+#[repr(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {

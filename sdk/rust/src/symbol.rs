@@ -8,6 +8,7 @@ use crate::host;
 ///
 /// Policies make theirs with [`Setup::name`](crate::Setup::name) while they are configured, and compare.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
 pub struct Symbol(u32);
 
 impl Symbol {

@@ -4,12 +4,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Defines an enumeration whose configuration form is its name in kebab case.
+/// Defines an enumeration whose configuration form is its name in kebab case. One byte each, as the contract's: lists
+/// cross the border as they lie in memory.
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $word:ident),+ $(,)? })+) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "kebab-case")]
+        #[repr(u8)]
         pub enum $name { $($(#[$word_doc])* $word),+ }
     )+};
 }

@@ -1,6 +1,9 @@
 //! From the contract's records to this crate's, and verdicts back. Field by field, so that a change of the
 //! contract does not compile until someone has decided what it means here.
 
+use std::mem::offset_of;
+
+use super::layout::{recast, same_layout, same_words};
 use super::types;
 use super::{
     budget as budget_part, kill_switch as kill_switch_part, retry_ceiling as retry_ceiling_part,
@@ -33,11 +36,21 @@ same! {
     types::Priority => Priority { Low, Normal, High }
     types::ScopeKind => ScopeKind { Organisation, Team, Project, WorkItem, Run, User, Key }
     ScopeKind => types::ScopeKind { Organisation, Team, Project, WorkItem, Run, User, Key }
-    types::Health => Health { Healthy, Degraded, Down }
-    types::Hosting => Hosting { Remote, Local }
     SwitchMode => types::SwitchMode { Drain, Cut }
     Unit => types::Unit { None, Count, Nanodollars, Milliseconds, Tokens, Permille }
     wire_kill_switch::Moment => kill_switch::Moment { Dispatch, Extend, Post }
+}
+
+same_words! {
+    types::Tier = Tier { Low, Middle, Premium }
+    types::ScopeKind = ScopeKind { Organisation, Team, Project, WorkItem, Run, User, Key }
+    types::Health = Health { Healthy, Degraded, Down }
+    types::Hosting = Hosting { Remote, Local }
+}
+
+same_layout! {
+    types::Candidate = Candidate { model, backend, tier, health, hosting, warm, free_slots, estimated_cost }
+    types::ScopeState = ScopeState { kind, owner, spent, reserved, limit, hard, window_end, utilisation_permille }
 }
 
 impl From<types::Dispatch> for Dispatch {
@@ -50,38 +63,6 @@ impl From<types::Dispatch> for Dispatch {
             stage: Symbol::from_u32(stage),
             priority: priority.into(),
             approved,
-        }
-    }
-}
-
-impl From<types::Candidate> for Candidate {
-    fn from(candidate: types::Candidate) -> Self {
-        let types::Candidate { model, backend, tier, health, hosting, warm, free_slots, estimated_cost } = candidate;
-        Self {
-            model: Symbol::from_u32(model),
-            backend: Symbol::from_u32(backend),
-            tier: tier.into(),
-            health: health.into(),
-            hosting: hosting.into(),
-            warm,
-            free_slots,
-            estimated_cost: Nanodollars::new(estimated_cost),
-        }
-    }
-}
-
-impl From<types::ScopeState> for ScopeState {
-    fn from(state: types::ScopeState) -> Self {
-        let types::ScopeState { kind, owner, spent, reserved, limit, hard, window_end, utilisation_permille } = state;
-        Self {
-            kind: kind.into(),
-            owner: Symbol::from_u32(owner),
-            spent: Nanodollars::new(spent),
-            reserved: Nanodollars::new(reserved),
-            limit: Nanodollars::new(limit),
-            hard: Nanodollars::new(hard),
-            window_end: Timestamp::from_milliseconds(window_end),
-            utilisation_permille,
         }
     }
 }
@@ -193,7 +174,7 @@ impl From<wire_routing::Facts> for routing::Facts {
             affordable: Nanodollars::new(facts.affordable),
             rejections: facts.rejections,
             input: Tokens(facts.input_tokens),
-            candidates: facts.candidates.into_iter().map(Into::into).collect(),
+            candidates: recast(facts.candidates),
         }
     }
 }
@@ -216,7 +197,7 @@ impl From<wire_budget::Facts> for budget::Facts {
             tier: facts.tier.into(),
             estimated_cost: Nanodollars::new(facts.estimated_cost),
             output: Tokens(facts.output_tokens),
-            scopes: facts.scopes.into_iter().map(Into::into).collect(),
+            scopes: recast(facts.scopes),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod convert;
 mod guest;
 pub(crate) mod host;
+mod layout;
 
 /// The types that all interfaces share.
 pub mod types {
