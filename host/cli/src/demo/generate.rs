@@ -83,11 +83,11 @@ impl Generator {
             let task = format!("t{:03}", self.tasks);
             let task_type = self.task_type();
             now_ms = match self.random.below(100) {
-                0..=3 => self.broken_environment(run, &task, task_type, now_ms),
-                4..=6 => self.timeouts(run, &task, task_type, now_ms),
-                7..=14 => self.one_failure(run, &task, task_type, now_ms),
-                15..=17 => self.too_hard(run, &task, task_type, now_ms),
-                18..=22 => self.rejected(run, &task, task_type, now_ms),
+                0..=1 => self.broken_environment(run, &task, task_type, now_ms),
+                2..=3 => self.timeouts(run, &task, task_type, now_ms),
+                4..=11 => self.one_failure(run, &task, task_type, now_ms),
+                12..=13 => self.too_hard(run, &task, task_type, now_ms),
+                14..=17 => self.rejected(run, &task, task_type, now_ms),
                 _ => self.success(run, &task, task_type, now_ms),
             };
             now_ms += self.random.below(3 * MINUTE_MS);
@@ -124,7 +124,7 @@ impl Generator {
     fn broken_environment(&mut self, run: &Run, task: &str, task_type: Option<&'static str>, mut now_ms: u64) -> u64 {
         let first = Went { minutes: 2, status: RowStatus::Failed, failure_kind: Some("failed-with-cost"), ..WELL };
         now_ms = self.invocation(run, task, "coding", task_type, now_ms, &first);
-        for _ in 0..6 + self.random.below(12) {
+        for _ in 0..5 + self.random.below(8) {
             let fast = Went {
                 minutes: 0,
                 seconds: 3 + self.random.below(5),
@@ -139,7 +139,7 @@ impl Generator {
 
     /// The whole time limit, again and again, with no usage reported.
     fn timeouts(&mut self, run: &Run, task: &str, task_type: Option<&'static str>, mut now_ms: u64) -> u64 {
-        for _ in 0..4 + self.random.below(6) {
+        for _ in 0..4 + self.random.below(4) {
             let timeout = Went {
                 minutes: 15,
                 status: RowStatus::Failed,

@@ -214,7 +214,7 @@ mod tests {
     fn what_is_wrong_with_a_line_is_said() {
         for (from, to, says) in [
             ("\"failed\"", "\"broken\"", "unknown variant `broken`"),
-            ("2026-02-25T04:25:30Z", "yesterday", "yesterday"),
+            ("2026-02-25T04:25:30Z", "yesterday", "year"),
             ("\"duration_s\":164,", "", "neither `duration_s` nor `duration_ms`"),
             ("0.41586499999999993", "-1", "cost_usd"),
             ("{\"run\":\"r\",", "{", "missing field `run`"),
