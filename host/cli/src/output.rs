@@ -40,7 +40,12 @@ impl Table {
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        // Names come from documents and traces, and must not take over a terminal.
+        let plain = |cell: String| match cell.contains(char::is_control) {
+            true => cell.escape_debug().to_string(),
+            false => cell,
+        };
+        self.rows.push(cells.into_iter().map(plain).collect());
     }
 
     pub(crate) fn render(&self) -> String {
@@ -61,5 +66,39 @@ impl Table {
             text.push('\n');
         }
         text
+    }
+}
+
+/// An error and its causes in one text, each said once: messages of libraries repeat their cause.
+pub(crate) fn error_text(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow::anyhow!("no such file").context("cannot read `x`: no such file").context("replay");
+        assert_eq!(error_text(&error), "replay: cannot read `x`: no such file");
+    }
+
+    #[test]
+    fn a_cell_cannot_take_over_a_terminal() {
+        let mut table = Table::new(&["name"]);
+        table.row(["x\u{1b}[2J\ny".to_owned()]);
+        assert!(!table.render().contains('\u{1b}'));
+        assert_eq!(table.render().lines().count(), 2);
     }
 }

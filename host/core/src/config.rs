@@ -201,14 +201,25 @@ pub struct BudgetConfiguration {
     /// Only this scope, where it is named.
     pub name: Option<String>,
     /// What a window allows.
+    #[serde(deserialize_with = "written_amount")]
     pub limit: Nanodollars,
     /// The ceiling; 110 % of the limit where nothing is said.
+    #[serde(default, deserialize_with = "written_optional_amount")]
     pub hard: Option<Nanodollars>,
     /// How long the limit lasts.
     #[serde(default)]
     pub window: Window,
     /// Who answers for it.
     pub owner: Option<String>,
+}
+
+/// In a configuration an amount names its currency: a bare `5` would be five nanodollars.
+fn written_amount<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Nanodollars, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+fn written_optional_amount<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Nanodollars>, D::Error> {
+    written_amount(deserializer).map(Some)
 }
 
 impl BudgetConfiguration {
@@ -387,6 +398,7 @@ mod tests {
             ("tier = \"premium\"", "tier = \"best\"", "unknown variant `best`"),
             ("scope = \"run\"", "scope = \"run\"\ncolour = 1", "unknown field `colour`"),
             ("models = [\"claude-opus-4-6\"]", "models = [\"gpt-9\"]", "backend `anthropic` serves `gpt-9`"),
+            ("\"10.00 USD\"", "10", "expected a string"),
             ("\"10.00 USD\"", "\"10 dollars\"", "`10 dollars` is not an amount of money"),
             ("\"10.00 USD\"", "\"10.00 USD\"\nhard = \"9.00 USD\"", "lower `hard` ceiling of 9.00 USD"),
             ("[[policy]]", "[[policy]]\nname = \"kill-switch\"\n[[policy]]", "two policies are called `kill-switch`"),

@@ -3,6 +3,7 @@
 //! read ─► digest ─► imports, exports, version ─► compile ─► instantiate ─► `describe` ─► schema ─► `configure` ─► probe
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,11 +217,18 @@ fn start_configured(
 
 fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
     let error = |source| LoadError::Read { file: file.to_owned(), source };
-    let bytes = fs::metadata(file).map_err(error)?.len();
+    let opened = fs::File::open(file).map_err(error)?;
+    let bytes = opened.metadata().map_err(error)?.len();
     if bytes > MAX_FILE_BYTES {
         return Err(LoadError::TooLarge { bytes });
     }
-    fs::read(file).map_err(error)
+    // What is no ordinary file says nothing about its length.
+    let mut content = Vec::new();
+    let read = opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut content).map_err(error)?;
+    match u64::try_from(read) {
+        Ok(read) if read <= MAX_FILE_BYTES => Ok(content),
+        _ => Err(LoadError::TooLarge { bytes: MAX_FILE_BYTES + 1 }),
+    }
 }
 
 fn check_digest(pinned: Option<&str>, bytes: &[u8]) -> Result<(), LoadError> {

@@ -59,6 +59,11 @@ pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
     let configuration = arguments.setup.configuration()?;
     let trace = trace::read(&arguments.trace, arguments.on_malformed)?;
     let host = arguments.setup.host_builder().build(&configuration)?;
+    if let Some(decisions) = &arguments.decisions
+        && decisions.canonicalize().ok() == Some(arguments.trace.canonicalize()?)
+    {
+        anyhow::bail!("`--decisions` is the trace itself, which would be lost: name another file");
+    }
     let mut decisions = arguments.decisions.as_deref().map(Decisions::create).transpose()?;
     let mut tally = Tally::new(trace.skipped);
     for decided in Timeline::new(&host, &configuration, &prices, trace.rows) {

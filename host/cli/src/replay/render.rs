@@ -153,9 +153,10 @@ fn latency(text: &mut String, summary: &Summary) -> std::fmt::Result {
     Ok(())
 }
 
+/// To a hundredth of a cent, halves up.
 fn dollars(amount: &super::tally::Dollars) -> String {
-    let exact = amount.0.to_decimal();
-    exact.get(..exact.len() - 5).unwrap_or(&exact).to_owned()
+    let hundredths = amount.0.as_u64().saturating_add(50_000) / 100_000;
+    format!("{}.{:04}", hundredths / 10_000, hundredths % 10_000)
 }
 
 fn percent(share: f64) -> String {

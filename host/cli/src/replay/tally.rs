@@ -59,6 +59,10 @@ pub(crate) struct Summary {
     run_names: std::collections::BTreeSet<String>,
     #[serde(skip)]
     unknown_task_types: u64,
+    #[serde(skip)]
+    failed_ms: u64,
+    #[serde(skip)]
+    failed_ms_prevented: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,6 +161,8 @@ impl Tally {
             summary.decision_histogram.push(Bar { below_ns, decisions: (to - from) as u64 });
             from = to;
         }
+        summary.failed_minutes = summary.failed_ms / 60_000;
+        summary.failed_minutes_prevented = summary.failed_ms_prevented / 60_000;
         summary.runs = summary.run_names.len() as u64;
         summary.switches_engaged = switches_engaged as u64;
         summary.unknown_task_type_share = share(summary.unknown_task_types, summary.decisions);
@@ -202,7 +208,7 @@ impl Summary {
     /// blocked.
     fn add_hindsight(&mut self, decided: &DecidedRow) {
         let went = decided.candidate().is_some();
-        let minutes = (decided.row.ended_ms - decided.row.started_ms) / 60_000;
+        let milliseconds = decided.row.ended_ms - decided.row.started_ms;
         match (decided.row.status, decided.row.productive) {
             (RowStatus::Success, Some(false)) => {
                 self.unproductive_calls += 1;
@@ -216,12 +222,12 @@ impl Summary {
                 let failed_before = decided.dispatch.attempts.failed_tier;
                 let tier = decided.candidate().map(|candidate| candidate.tier);
                 self.failed_attempts += 1;
-                self.failed_minutes += minutes;
+                self.failed_ms += milliseconds;
                 if went {
                     self.failed_attempts_escalated += u64::from(failed_before.is_some() && tier > failed_before);
                 } else {
                     self.failed_attempts_prevented += 1;
-                    self.failed_minutes_prevented += minutes;
+                    self.failed_ms_prevented += milliseconds;
                 }
             }
         }

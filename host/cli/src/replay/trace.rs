@@ -139,9 +139,12 @@ fn parse(number: usize, bytes: &[u8]) -> anyhow::Result<Row> {
         (None, None) => bail!("it has neither `duration_s` nor `duration_ms`"),
     };
     let ended_ms = started_ms.checked_add(duration_ms).context("it ends too late to be counted")?;
+    let unreported = line.usage_reported == Some(false);
     let cost = match line.cost_usd.as_deref().map(RawValue::get) {
         None | Some("null") => None,
-        Some(number) => Some(Nanodollars::from_decimal_rounded(number).context("`cost_usd`")?),
+        Some(number) => Some(Nanodollars::from_decimal_rounded(number).context("`cost_usd`")?)
+            // Nothing was reported, and a zero stands where nobody knows.
+            .filter(|cost| !(unreported && *cost == Nanodollars::ZERO)),
     };
     Ok(Row {
         line: number,
