@@ -13,7 +13,6 @@ use tollgate_core::{
 };
 
 use crate::cache::CompileCache;
-use crate::chain::Laps;
 use crate::convert::Moment;
 use crate::engine::{Engine, EngineError};
 use crate::event::{Event, Listener};
@@ -199,14 +198,13 @@ impl Host {
         let switches = self.switches.load();
         let mut ruling = Ruling::open(dispatch, &switches);
         let mut chain = generation.take_chain();
-        let mut laps = Laps::start(&self.clock);
         for (kind, policies) in generation.order() {
             if ruling.is_settled() {
                 break;
             }
             for index in policies {
                 let policy = generation.policy(*index);
-                let entry = chain.ask(policy, *index, *kind, &ruling, Moment::Dispatch, &mut laps);
+                let entry = chain.ask(policy, *index, *kind, &ruling, Moment::Dispatch, &self.clock);
                 ruling.hear(entry, policy.on_error);
             }
             if *kind == PolicyKind::Routing {

@@ -1,8 +1,7 @@
 //! Two threads: how much more they do than one, for decisions and for bare core calls.
 //!
-//! The four are measured in turns of a few milliseconds, and time is taken of blocks of some 50 µs. A thread's rate is that
-//! of its median block, so that a block in which a neighbour took the processor away counts as one block, and what the
-//! two threads cost each other, in every block, counts in full.
+//! The four are measured in turns of a few milliseconds, and each round gives both speed-ups. A neighbour that takes
+//! a processor for a second spoils some rounds of both, and the median over hundreds of rounds is of the others.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -18,8 +17,8 @@ use super::median;
 
 /// One turn: many decisions, and shorter than a scheduler's patience.
 const TURN: Duration = Duration::from_millis(4);
-/// Dispatches that are informed and then decided as one block: enough to make reading the clock nothing, few enough that
-/// what was just read is still near.
+/// Dispatches that are informed and decided together: enough to make reading the clock nothing, few enough that what
+/// was just read is still near.
 const FEW: usize = 16;
 /// Turns that count as warming up, in rounds.
 const WARM_UP: usize = 4;
@@ -43,8 +42,8 @@ const ROUND: [Turn; 4] = [
     Turn::Decision { both: true },
 ];
 
-/// Nanoseconds for one operation, block by block, of each turn of a round.
-type Blocks = [Vec<f64>; ROUND.len()];
+/// What one thread did in each turn, per second; 0 where it had to wait.
+type Rates = Vec<[f64; ROUND.len()]>;
 
 pub(super) fn measure(
     host: &Host,
@@ -60,16 +59,13 @@ pub(super) fn measure(
         (first.work(true, WARM_UP + rounds, &barrier), second.join())
     });
     let (first, second) = (first?, second.map_err(|_| anyhow::anyhow!("the second thread panicked"))??);
-    let [mut core_alone, mut core_first, mut alone, mut decision_first] = first;
-    let [_, mut core_second, _, mut decision_second] = second;
-    let per_nanosecond = |blocks: &mut Vec<f64>| 1.0 / median(blocks);
-    let speedup = |alone: &mut Vec<f64>, first: &mut Vec<f64>, second: &mut Vec<f64>| {
-        (per_nanosecond(first) + per_nanosecond(second)) / per_nanosecond(alone)
+    let counted = || first.iter().zip(&second).skip(WARM_UP);
+    let speedup = |alone: usize, both: usize| {
+        let mut speedups: Vec<f64> =
+            counted().map(|(first, second)| (first[both] + second[both]) / first[alone]).collect();
+        median(&mut speedups)
     };
-    Ok(Speedups {
-        core: speedup(&mut core_alone, &mut core_first, &mut core_second),
-        decision: speedup(&mut alone, &mut decision_first, &mut decision_second),
-    })
+    Ok(Speedups { core: speedup(0, 1), decision: speedup(2, 3) })
 }
 
 struct Worker<'a> {
@@ -94,61 +90,59 @@ impl<'a> Worker<'a> {
     }
 
     /// Every round, also after a failure: the other thread waits at the barrier.
-    fn work(&mut self, first: bool, rounds: usize, barrier: &Barrier) -> Result<Blocks, ControlError> {
-        let mut blocks = Blocks::default();
-        let mut failed = None;
-        for round in 0..rounds {
-            for (turn, blocks) in ROUND.iter().zip(&mut blocks) {
-                barrier.wait();
-                match turn {
-                    Turn::Core { both } if first || *both => {
-                        failed = self.call(blocks).err().or(failed);
-                    }
-                    Turn::Decision { both } if first || *both => self.decide(blocks),
-                    _ => {}
-                }
-                if round < WARM_UP {
-                    blocks.clear();
-                }
-            }
-            // At the end as well: the one who has the next round's first turn for itself has to be alone.
-            barrier.wait();
-        }
-        failed.map_or(Ok(blocks), Err)
+    fn work(&mut self, first: bool, rounds: usize, barrier: &Barrier) -> anyhow::Result<Rates> {
+        let rounds: Vec<_> = (0..rounds).map(|_| self.round(first, barrier)).collect();
+        Ok(rounds.into_iter().collect::<Result<_, _>>()?)
     }
 
-    fn call(&mut self, blocks: &mut Vec<f64>) -> Result<(), ControlError> {
+    fn round(&mut self, first: bool, barrier: &Barrier) -> Result<[f64; ROUND.len()], ControlError> {
+        let mut rates = [0.0; ROUND.len()];
+        let mut failed = None;
+        for (turn, rate) in ROUND.iter().zip(&mut rates) {
+            barrier.wait();
+            match turn {
+                Turn::Core { both } if first || *both => match self.core_calls_per_second() {
+                    Ok(calls) => *rate = calls,
+                    Err(error) => failed = Some(error),
+                },
+                Turn::Decision { both } if first || *both => *rate = self.decisions_per_second(),
+                _ => {}
+            }
+        }
+        // At the end as well: the one who has the next round's first turn for itself has to be alone.
+        barrier.wait();
+        failed.map_or(Ok(rates), Err)
+    }
+
+    fn core_calls_per_second(&mut self) -> Result<f64, ControlError> {
         let started = self.clock.now();
+        let mut calls = 0_u32;
         while started.elapsed() < TURN {
-            let begin = self.clock.now();
             for scalars in &self.arguments {
                 black_box(self.core.call(black_box(*scalars))?);
+                calls += 1;
             }
-            blocks.push(nanoseconds_each(begin.elapsed(), self.arguments.len()));
         }
-        Ok(())
+        Ok(f64::from(calls) / started.elapsed().as_secs_f64())
     }
 
     /// The facts of a few dispatches are read live just before, outside of the time that counts.
-    fn decide(&mut self, blocks: &mut Vec<f64>) {
+    fn decisions_per_second(&mut self) -> f64 {
+        let (mut decisions, mut spent) = (0_u32, Duration::ZERO);
         let started = self.clock.now();
-        for few in (0..self.dispatches.len()).step_by(FEW).cycle() {
-            let few = &mut self.dispatches[few..few + FEW];
-            for dispatch in &mut *few {
-                self.measured.inform(dispatch);
-            }
-            let begin = self.clock.now();
-            for dispatch in &*few {
-                drop(black_box(self.host.decide(black_box(dispatch))));
-            }
-            blocks.push(nanoseconds_each(begin.elapsed(), FEW));
-            if started.elapsed() >= TURN {
-                break;
+        while started.elapsed() < TURN {
+            for few in self.dispatches.chunks_mut(FEW) {
+                for dispatch in &mut *few {
+                    self.measured.inform(dispatch);
+                }
+                let begin = self.clock.now();
+                for dispatch in &*few {
+                    drop(black_box(self.host.decide(black_box(dispatch))));
+                    decisions += 1;
+                }
+                spent += begin.elapsed();
             }
         }
+        f64::from(decisions) / spent.as_secs_f64()
     }
-}
-
-fn nanoseconds_each(time: Duration, count: usize) -> f64 {
-    time.as_secs_f64() * 1e9 / count as f64
 }
