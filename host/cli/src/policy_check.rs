@@ -37,6 +37,7 @@ struct Check<'a> {
     imports: &'static [&'static str],
     digest: String,
     bytes: usize,
+    lane: String,
     compiled: bool,
     load_ms: u128,
     probe_evaluations: u32,
@@ -100,6 +101,7 @@ fn check(about: &About) -> Check<'_> {
         imports: &["tollgate:policy/facts"],
         digest: about.digest.to_string(),
         bytes: about.bytes,
+        lane: about.lane.to_string(),
         compiled: about.compiled == Compiled::Now,
         load_ms: about.load_time.as_millis(),
         probe_evaluations: about.probe.evaluations,
@@ -134,6 +136,7 @@ fn render(about: &About) -> anyhow::Result<String> {
                 about.probe.evaluations, about.probe.fuel_max, about.probe.median
             ),
         ),
+        ("lane", about.lane.to_string()),
         ("tags", list(&about.tags)),
         ("counters", list(&about.counters)),
     ];

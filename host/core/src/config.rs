@@ -143,6 +143,9 @@ pub struct PolicyConfiguration {
     /// Whether instances are reused.
     #[serde(default)]
     pub isolation: Isolation,
+    /// How the plugin is called.
+    #[serde(default)]
+    pub lane: Lane,
     /// Handed to the plugin as JSON, after its schema has been checked.
     #[serde(default)]
     pub config: toml::Table,
@@ -159,6 +162,7 @@ impl PolicyConfiguration {
             on_error: OnError::default(),
             mode: PolicyMode::default(),
             isolation: Isolation::default(),
+            lane: Lane::default(),
             config: toml::Table::new(),
         }
     }
@@ -168,6 +172,17 @@ impl PolicyConfiguration {
     pub fn component(&self) -> &str {
         self.component.as_deref().unwrap_or(&self.name)
     }
+}
+
+/// How a plugin is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lane {
+    /// By facts written into the memory that the plugin lends, where it lends some; else as `canonical`.
+    #[default]
+    Auto,
+    /// Through the component's exports.
+    Canonical,
 }
 
 /// Whether a policy's verdicts count.

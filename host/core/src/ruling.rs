@@ -110,10 +110,11 @@ impl<'a> Ruling<'a> {
         (0_u32..).zip(&self.dispatch.candidates).filter(move |(index, _)| is_set(usable, *index))
     }
 
-    /// Whether every candidate of the dispatch can be used, so that indices need no translation.
+    /// Where a candidate of the dispatch stands among the usable ones.
     #[must_use]
-    pub fn all_candidates_usable(&self) -> bool {
-        usize::try_from(self.usable.count_ones()).is_ok_and(|usable| usable == self.dispatch.candidates.len())
+    pub fn usable_place(&self, index: u32) -> Option<u32> {
+        let before = 1_u64.checked_shl(index)?.wrapping_sub(1);
+        is_set(self.usable, index).then(|| (self.usable & before).count_ones())
     }
 
     /// The candidate that routing settled on, once it has.

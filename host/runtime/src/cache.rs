@@ -43,26 +43,80 @@ impl CompileCache {
         digest: &ComponentDigest,
         bytes: &[u8],
     ) -> wasmtime::Result<(wasmtime::component::Component, Compiled)> {
-        if let Some(file) = self.file(engine, digest)
-            && let Some(component) = read(engine, &file)
-        {
-            return Ok((component, Compiled::Cached));
+        self.load_artifact(engine, digest, bytes)
+    }
+
+    /// The core module of the component with that digest.
+    pub(crate) fn load_module(
+        &self,
+        engine: &wasmtime::Engine,
+        digest: &ComponentDigest,
+        bytes: &[u8],
+    ) -> wasmtime::Result<(wasmtime::Module, Compiled)> {
+        self.load_artifact(engine, digest, bytes)
+    }
+
+    fn load_artifact<A: Artifact>(
+        &self,
+        engine: &wasmtime::Engine,
+        digest: &ComponentDigest,
+        bytes: &[u8],
+    ) -> wasmtime::Result<(A, Compiled)> {
+        let file = self.folder.as_ref().map(|folder| {
+            folder.join(format!("{}{}-{}.cwasm", digest.hex(), A::SUFFIX, engine_key(engine)))
+        });
+        if let Some(artifact) = file.as_ref().and_then(|file| read(engine, file)) {
+            return Ok((artifact, Compiled::Cached));
         }
-        let component = wasmtime::component::Component::new(engine, bytes)?;
-        if let Some(file) = self.file(engine, digest)
-            && let Ok(compiled) = component.serialize()
+        let artifact = A::compile(engine, bytes)?;
+        if let Some(file) = file
+            && let Ok(compiled) = artifact.serialize()
         {
             // A cache that cannot be written costs time at the next start, and nothing else.
             let _ = write(&file, &compiled);
         }
-        Ok((component, Compiled::Now))
-    }
-
-    fn file(&self, engine: &wasmtime::Engine, digest: &ComponentDigest) -> Option<PathBuf> {
-        let folder = self.folder.as_ref()?;
-        Some(folder.join(format!("{}-{}.cwasm", digest.hex(), engine_key(engine))))
+        Ok((artifact, Compiled::Now))
     }
 }
+
+/// What is compiled and kept.
+trait Artifact: Sized {
+    /// Behind the digest in the file's name.
+    const SUFFIX: &str;
+
+    fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> wasmtime::Result<Self>;
+    fn serialize(&self) -> wasmtime::Result<Vec<u8>>;
+
+    /// # Safety
+    /// The bytes are what `serialize` returned.
+    #[expect(unsafe_code, reason = "loading compiled code is trusting it; see `read`")]
+    unsafe fn deserialize(engine: &wasmtime::Engine, bytes: &[u8]) -> wasmtime::Result<Self>;
+}
+
+macro_rules! artifact {
+    ($type:ty, $suffix:literal) => {
+        impl Artifact for $type {
+            const SUFFIX: &str = $suffix;
+
+            fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
+                Self::new(engine, bytes)
+            }
+
+            fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
+                <$type>::serialize(self)
+            }
+
+            #[expect(unsafe_code, reason = "the caller's promise is wasmtime's")]
+            unsafe fn deserialize(engine: &wasmtime::Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
+                // SAFETY: the caller's promise.
+                unsafe { <$type>::deserialize(engine, bytes) }
+            }
+        }
+    };
+}
+
+artifact!(wasmtime::component::Component, "");
+artifact!(wasmtime::Module, "-lent");
 
 /// Changes with wasmtime's version and every setting that changes the code.
 fn engine_key(engine: &wasmtime::Engine) -> String {
@@ -81,16 +135,16 @@ fn engine_key(engine: &wasmtime::Engine) -> String {
 }
 
 /// A file is its payload's SHA-256 and the payload; one that was cut short or damaged is compiled anew.
-fn read(engine: &wasmtime::Engine, file: &Path) -> Option<wasmtime::component::Component> {
+fn read<A: Artifact>(engine: &wasmtime::Engine, file: &Path) -> Option<A> {
     let bytes = fs::read(file).ok()?;
     let (sum, payload) = bytes.split_at_checked(32)?;
     if Sha256::digest(payload).as_slice() != sum {
         return None;
     }
-    // SAFETY: the payload was written by `write` below, from `Component::serialize`, into a folder that only
+    // SAFETY: the payload was written by `write` below, from `serialize` of the same kind of artifact, into a folder that only
     // this user can write, and its checksum matches. Wasmtime itself checks that engine and settings are the same.
     #[expect(unsafe_code, reason = "loading compiled code is trusting it; see the SAFETY line")]
-    unsafe { wasmtime::component::Component::deserialize(engine, payload) }.ok()
+    unsafe { A::deserialize(engine, payload) }.ok()
 }
 
 fn write(file: &Path, payload: &[u8]) -> std::io::Result<()> {

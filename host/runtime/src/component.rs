@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tollgate_core::config::Lane;
 use tollgate_core::{Catalogue, PolicyKind, Symbols};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
@@ -12,6 +13,7 @@ use crate::cache::{CompileCache, Compiled};
 use crate::digest::ComponentDigest;
 use crate::engine::Engine;
 use crate::instance::tell;
+use crate::lent::{LentModule, WhyCanonical};
 use crate::state::{Naming, State};
 
 /// The track of the contract that this host speaks natively. Released tracks are added here with their adapters.
@@ -32,6 +34,7 @@ struct Inner {
     indices: Indices,
     digest: ComponentDigest,
     compiled: Compiled,
+    lent: Result<LentModule, WhyCanonical>,
     reads_lazy_facts: bool,
     symbols: Arc<Symbols>,
     catalogue: Arc<Catalogue>,
@@ -105,6 +108,7 @@ impl Component {
         engine: &Engine,
         cache: &CompileCache,
         bytes: &[u8],
+        lane: Lane,
         symbols: &Arc<Symbols>,
         catalogue: &Arc<Catalogue>,
     ) -> Result<Self, ComponentError> {
@@ -117,6 +121,10 @@ impl Component {
         let mismatch = |error: wasmtime::Error| ComponentError::Mismatch(tell(&error));
         let pre = engine.linker().instantiate_pre(&component).map_err(mismatch)?;
         let indices = Indices::of(&pre, &shape).map_err(mismatch)?;
+        let lent = match lane {
+            Lane::Auto => LentModule::load(engine, cache, &digest, bytes, &indices.kinds().collect::<Vec<_>>()),
+            Lane::Canonical => Err(WhyCanonical::Configured),
+        };
         let component = Self {
             inner: Arc::new(Inner {
                 engine: engine.clone(),
@@ -124,6 +132,7 @@ impl Component {
                 indices,
                 digest,
                 compiled,
+                lent,
                 reads_lazy_facts: shape.reads_lazy_facts,
                 symbols: Arc::clone(symbols),
                 catalogue: Arc::clone(catalogue),
@@ -138,6 +147,11 @@ impl Component {
 
     pub(crate) fn digest(&self) -> ComponentDigest {
         self.inner.digest
+    }
+
+    /// The module that lends its facts, or why it is called through the component.
+    pub(crate) fn lent(&self) -> Result<&LentModule, &WhyCanonical> {
+        self.inner.lent.as_ref()
     }
 
     pub(crate) fn compiled(&self) -> Compiled {
@@ -155,15 +169,7 @@ impl Component {
 
     /// The kinds it exports, in the order of the chain.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = PolicyKind> {
-        let indices = &self.inner.indices;
-        [
-            indices.kill_switch.is_some().then_some(PolicyKind::KillSwitch),
-            indices.retry_ceiling.is_some().then_some(PolicyKind::RetryCeiling),
-            indices.routing.is_some().then_some(PolicyKind::Routing),
-            indices.budget.is_some().then_some(PolicyKind::Budget),
-        ]
-        .into_iter()
-        .flatten()
+        self.inner.indices.kinds()
     }
 
     pub(crate) fn store(&self, naming: Naming) -> Store<State> {
@@ -274,6 +280,17 @@ fn track(version: &str) -> &str {
 }
 
 impl Indices {
+    fn kinds(&self) -> impl Iterator<Item = PolicyKind> + use<> {
+        [
+            self.kill_switch.is_some().then_some(PolicyKind::KillSwitch),
+            self.retry_ceiling.is_some().then_some(PolicyKind::RetryCeiling),
+            self.routing.is_some().then_some(PolicyKind::Routing),
+            self.budget.is_some().then_some(PolicyKind::Budget),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     fn of(pre: &InstancePre<State>, shape: &Shape) -> wasmtime::Result<Self> {
         let has = |kind: PolicyKind| shape.exports(kind.as_str());
         Ok(Self {

@@ -109,16 +109,14 @@ pub(crate) const fn retry_ceiling_facts(facts: &Dispatch) -> retry_ceiling::Fact
     }
 }
 
-/// `candidates` is an empty list whose memory is used again.
-pub(crate) fn routing_facts(ruling: &Ruling<'_>, mut candidates: Vec<types::Candidate>) -> routing::Facts {
+/// The rows that go with [`routing_facts`].
+pub(crate) fn candidates(ruling: &Ruling<'_>) -> impl Iterator<Item = types::Candidate> {
+    ruling.usable_candidates().map(|(_, offered)| candidate(offered))
+}
+
+/// `candidates` are the rows; none where they go another way.
+pub(crate) fn routing_facts(ruling: &Ruling<'_>, candidates: Vec<types::Candidate>) -> routing::Facts {
     let facts = ruling.dispatch();
-    let mut sticky = None;
-    for (place, (index, offered)) in (0_u32..).zip(ruling.usable_candidates()) {
-        if facts.sticky == Some(index) {
-            sticky = Some(place);
-        }
-        candidates.push(candidate(offered));
-    }
     routing::Facts {
         dispatch: dispatch(facts),
         floor: tier_to_guest(ruling.floor()),
@@ -129,7 +127,7 @@ pub(crate) fn routing_facts(ruling: &Ruling<'_>, mut candidates: Vec<types::Cand
             Some(Tier::Premium) => routing::RequestedTier::Premium,
         },
         requested_model: facts.requested_model.as_u32(),
-        sticky,
+        sticky: facts.sticky.and_then(|index| ruling.usable_place(index)),
         affordable: facts.affordable().as_u64(),
         rejections: facts.attempts.rejections,
         input_tokens: facts.input_tokens,
@@ -137,10 +135,14 @@ pub(crate) fn routing_facts(ruling: &Ruling<'_>, mut candidates: Vec<types::Cand
     }
 }
 
-/// `scopes` is an empty list whose memory is used again.
-pub(crate) fn budget_facts(ruling: &Ruling<'_>, mut scopes: Vec<types::ScopeState>) -> budget::Facts {
+/// The rows that go with [`budget_facts`].
+pub(crate) fn scopes(ruling: &Ruling<'_>) -> impl Iterator<Item = types::ScopeState> {
+    ruling.dispatch().accounts.iter().map(scope_state)
+}
+
+/// `scopes` are the rows; none where they go another way.
+pub(crate) fn budget_facts(ruling: &Ruling<'_>, scopes: Vec<types::ScopeState>) -> budget::Facts {
     let facts = ruling.dispatch();
-    scopes.extend(facts.accounts.iter().map(scope_state));
     let chosen = ruling.chosen();
     budget::Facts {
         dispatch: dispatch(facts),

@@ -9,7 +9,7 @@ use tollgate_core::config::Limits;
 use wasmtime::component::Linker;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Store, StoreLimitsBuilder};
 
-use crate::bindings;
+use crate::{bindings, lent};
 use crate::state::State;
 
 /// Instances alive at once, of all policies, threads and generations together. Each reserves address space,
@@ -29,6 +29,7 @@ pub(crate) struct Engine {
 struct Inner {
     engine: wasmtime::Engine,
     linker: Linker<State>,
+    core_linker: wasmtime::Linker<State>,
     limits: Limits,
     ticker: Ticker,
 }
@@ -49,8 +50,10 @@ impl Engine {
         let engine = wasmtime::Engine::new(&config(&limits)).map_err(EngineError::Settings)?;
         let mut linker = Linker::new(&engine);
         bindings::facts::add_to_linker::<_, State>(&mut linker, |state| state).map_err(EngineError::Settings)?;
+        let mut core_linker = wasmtime::Linker::new(&engine);
+        lent::add_to_linker(&mut core_linker).map_err(EngineError::Settings)?;
         let ticker = Ticker::start(engine.clone()).map_err(EngineError::Ticker)?;
-        Ok(Self { inner: Arc::new(Inner { engine, linker, limits, ticker }) })
+        Ok(Self { inner: Arc::new(Inner { engine, linker, core_linker, limits, ticker }) })
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -59,6 +62,11 @@ impl Engine {
 
     pub(crate) fn linker(&self) -> &Linker<State> {
         &self.inner.linker
+    }
+
+    /// For modules that lend facts: the same import, for a core module.
+    pub(crate) fn core_linker(&self) -> &wasmtime::Linker<State> {
+        &self.inner.core_linker
     }
 
     pub(crate) fn limits(&self) -> &Limits {

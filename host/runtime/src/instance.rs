@@ -5,12 +5,12 @@ use std::sync::Arc;
 use tollgate_core::{
     BudgetVerdict, EvaluationFailure, KillSwitchVerdict, RetryCeilingVerdict, RoutingVerdict, Ruling, Symbol,
 };
-use wasmtime::component::Instance as WasmInstance;
 use wasmtime::{Store, Trap};
 
 use crate::bindings::{plugin, types};
 use crate::component::{Component, Exports, TRACK};
 use crate::convert::{self, Moment};
+use crate::lent::{LentExports, LentModule};
 use crate::state::{Misuse, Naming, State};
 
 /// After this many evaluations an instance is replaced: whatever a guest keeps to itself does not last.
@@ -19,7 +19,7 @@ const RETIRE_AFTER: u32 = 100_000;
 /// A configured instance. One that failed is poisoned and has to be dropped.
 pub(crate) struct Instance {
     store: Store<State>,
-    exports: Exports,
+    way: Way,
     /// Kept between calls so that their memory is.
     candidates: Vec<types::Candidate>,
     scopes: Vec<types::ScopeState>,
@@ -28,6 +28,12 @@ pub(crate) struct Instance {
     reads_lazy_facts: bool,
     calls: u32,
     poisoned: bool,
+}
+
+/// How it is called.
+enum Way {
+    Canonical(Exports),
+    Lent(LentExports),
 }
 
 /// Why there is no instance.
@@ -59,19 +65,30 @@ pub(crate) struct Evaluated<V> {
 impl Instance {
     /// Instantiates a component, without describing or configuring it.
     pub(crate) fn start(component: &Component, naming: Naming) -> Result<Self, InstanceError> {
-        let engine = component.engine();
-        let mut store = component.store(naming);
-        let start = |store: &mut Store<State>| -> wasmtime::Result<WasmInstance> {
-            store.set_fuel(engine.limits().configure_fuel)?;
-            store.set_epoch_deadline(engine.configure_deadline_ticks());
-            component.instance_pre().instantiate(&mut *store)
+        let mut store = patient_store(component, naming)?;
+        let instance = component.instance_pre().instantiate(&mut store);
+        let instance = instance.map_err(|error| InstanceError::Instantiate(tell(&error)))?;
+        let exports = component.load_exports(&mut store, &instance);
+        let exports = exports.map_err(|error| InstanceError::Types(tell(&error)))?;
+        Ok(Self::new(component, store, Way::Canonical(exports)))
+    }
+
+    /// Instantiates what lends the component's facts; it can be configured and evaluated, and not described.
+    pub(crate) fn start_lent(component: &Component, lent: &LentModule, naming: Naming) -> Result<Self, InstanceError> {
+        let mut store = patient_store(component, naming)?;
+        let start = |store: &mut Store<State>| {
+            let instance = lent.instance_pre().instantiate(&mut *store)?;
+            LentExports::new(store, instance)
         };
-        let instance = start(&mut store).map_err(|error| InstanceError::Instantiate(tell(&error)))?;
-        let exports =
-            component.load_exports(&mut store, &instance).map_err(|error| InstanceError::Types(tell(&error)))?;
-        Ok(Self {
+        let exports = start(&mut store).map_err(|error| InstanceError::Instantiate(tell(&error)))?;
+        Ok(Self::new(component, store, Way::Lent(exports)))
+    }
+
+    fn new(component: &Component, store: Store<State>, way: Way) -> Self {
+        let engine = component.engine();
+        Self {
             store,
-            exports,
+            way,
             candidates: Vec::new(),
             scopes: Vec::new(),
             fuel_limit: engine.limits().fuel,
@@ -79,12 +96,14 @@ impl Instance {
             reads_lazy_facts: component.reads_lazy_facts(),
             calls: 0,
             poisoned: false,
-        })
+        }
     }
 
     /// Asks the plugin what it is.
     pub(crate) fn describe(&mut self) -> Result<plugin::Description, InstanceError> {
-        let exports = &self.exports;
+        let Way::Canonical(exports) = &self.way else {
+            return Err(InstanceError::Describe("asked of the lane that has no words".to_owned()));
+        };
         exports.plugin.call_describe(&mut self.store).map_err(|error| {
             let bound = if error.is::<Trap>() { "" } else { "; limits.result_bytes bounds what it may return" };
             InstanceError::Describe(format!("{}{bound}", tell(&error)))
@@ -92,8 +111,19 @@ impl Instance {
     }
 
     /// Hands it its configuration. From here on it can be evaluated, and names can no longer be interned.
-    pub(crate) fn configure(&mut self, json: &str, declared_tags: Arc<[Symbol]>) -> Result<(), InstanceError> {
-        let answer = self.exports.plugin.call_configure(&mut self.store, json);
+    pub(crate) fn configure(
+        &mut self,
+        component: &Component,
+        json: &str,
+        declared_tags: Arc<[Symbol]>,
+    ) -> Result<(), InstanceError> {
+        let answer = match &mut self.way {
+            Way::Canonical(exports) => exports.plugin.call_configure(&mut self.store, json),
+            Way::Lent(exports) => {
+                let kinds: Vec<_> = component.kinds().collect();
+                exports.configure(&mut self.store, json, component.engine().limits().result_bytes, &kinds)
+            }
+        };
         answer
             .map_err(|error| InstanceError::Configure(tell(&error)))?
             .map_err(|refusal| InstanceError::Refused(one_line(&refusal)))?;
@@ -115,48 +145,73 @@ impl Instance {
     pub(crate) fn kill_switch(&mut self, ruling: &Ruling<'_>, moment: Moment) -> Evaluated<KillSwitchVerdict> {
         let facts = convert::kill_switch_facts(ruling, moment);
         self.evaluate(ruling, |instance| {
-            let Some(guest) = &instance.exports.kill_switch else {
-                return Err(missing());
+            let verdict = match &instance.way {
+                Way::Lent(exports) => exports.kill_switch(&mut instance.store, &facts),
+                Way::Canonical(Exports { kill_switch: Some(guest), .. }) => {
+                    guest.call_evaluate(&mut instance.store, facts)
+                }
+                Way::Canonical(_) => Err(missing()),
             };
-            guest.call_evaluate(&mut instance.store, facts).map(convert::kill_switch_verdict)
+            verdict.map(convert::kill_switch_verdict)
         })
     }
 
     pub(crate) fn retry_ceiling(&mut self, ruling: &Ruling<'_>) -> Evaluated<RetryCeilingVerdict> {
         let facts = convert::retry_ceiling_facts(ruling.dispatch());
         self.evaluate(ruling, |instance| {
-            let Some(guest) = &instance.exports.retry_ceiling else {
-                return Err(missing());
+            let verdict = match &instance.way {
+                Way::Lent(exports) => exports.retry_ceiling(&mut instance.store, &facts),
+                Way::Canonical(Exports { retry_ceiling: Some(guest), .. }) => {
+                    guest.call_evaluate(&mut instance.store, facts)
+                }
+                Way::Canonical(_) => Err(missing()),
             };
-            guest.call_evaluate(&mut instance.store, facts).map(convert::retry_ceiling_verdict)
+            verdict.map(convert::retry_ceiling_verdict)
         })
     }
 
     pub(crate) fn routing(&mut self, ruling: &Ruling<'_>) -> Evaluated<RoutingVerdict> {
-        let mut facts = convert::routing_facts(ruling, std::mem::take(&mut self.candidates));
-        let evaluated = self.evaluate(ruling, |instance| {
-            let Some(guest) = &instance.exports.routing else {
-                return Err(missing());
+        self.evaluate(ruling, |instance| {
+            let verdict = match &instance.way {
+                Way::Lent(exports) => {
+                    let facts = convert::routing_facts(ruling, Vec::new());
+                    exports.routing(&mut instance.store, &facts, convert::candidates(ruling))?
+                }
+                Way::Canonical(Exports { routing: Some(guest), .. }) => {
+                    let mut rows = std::mem::take(&mut instance.candidates);
+                    rows.clear();
+                    rows.extend(convert::candidates(ruling));
+                    let facts = convert::routing_facts(ruling, rows);
+                    let verdict = guest.call_evaluate(&mut instance.store, &facts);
+                    instance.candidates = facts.candidates;
+                    verdict?
+                }
+                Way::Canonical(_) => return Err(missing()),
             };
-            let verdict = guest.call_evaluate(&mut instance.store, &facts)?;
             Ok(convert::routing_verdict(&verdict, ruling))
-        });
-        facts.candidates.clear();
-        self.candidates = facts.candidates;
-        evaluated
+        })
     }
 
     pub(crate) fn budget(&mut self, ruling: &Ruling<'_>) -> Evaluated<BudgetVerdict> {
-        let mut facts = convert::budget_facts(ruling, std::mem::take(&mut self.scopes));
-        let evaluated = self.evaluate(ruling, |instance| {
-            let Some(guest) = &instance.exports.budget else {
-                return Err(missing());
+        self.evaluate(ruling, |instance| {
+            let verdict = match &instance.way {
+                Way::Lent(exports) => {
+                    let facts = convert::budget_facts(ruling, Vec::new());
+                    exports.budget(&mut instance.store, &facts, convert::scopes(ruling))?
+                }
+                Way::Canonical(Exports { budget: Some(guest), .. }) => {
+                    let mut rows = std::mem::take(&mut instance.scopes);
+                    rows.clear();
+                    rows.extend(convert::scopes(ruling));
+                    let facts = convert::budget_facts(ruling, rows);
+                    let verdict = guest.call_evaluate(&mut instance.store, &facts);
+                    instance.scopes = facts.scopes;
+                    verdict?
+                }
+                Way::Canonical(_) => return Err(missing()),
             };
-            guest.call_evaluate(&mut instance.store, &facts).map(convert::budget_verdict)
-        });
-        facts.scopes.clear();
-        self.scopes = facts.scopes;
-        evaluated
+            Ok(convert::budget_verdict(verdict))
+        })
     }
 
     /// One call within its fuel and its deadline. Whatever goes wrong poisons the instance.
@@ -177,6 +232,16 @@ impl Instance {
         let left = self.store.get_fuel().unwrap_or(0);
         Evaluated { result, fuel: self.fuel_limit.saturating_sub(left) }
     }
+}
+
+/// A store in which it can be instantiated and configured.
+fn patient_store(component: &Component, naming: Naming) -> Result<Store<State>, InstanceError> {
+    let engine = component.engine();
+    let mut store = component.store(naming);
+    let fuel = store.set_fuel(engine.limits().configure_fuel);
+    fuel.map_err(|error| InstanceError::Instantiate(tell(&error)))?;
+    store.set_epoch_deadline(engine.configure_deadline_ticks());
+    Ok(store)
 }
 
 fn missing() -> wasmtime::Error {

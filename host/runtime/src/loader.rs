@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quanta::Clock;
+use tollgate_core::config::Lane;
 use tollgate_core::{Catalogue, Symbols};
 
 use crate::cache::CompileCache;
@@ -36,8 +37,8 @@ impl Loader {
         &self.clock
     }
 
-    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Component, ComponentError> {
-        Component::load(&self.engine, &self.cache, bytes, &self.symbols, &self.catalogue)
+    pub(crate) fn compile(&self, bytes: &[u8], lane: Lane) -> Result<Component, ComponentError> {
+        Component::load(&self.engine, &self.cache, bytes, lane, &self.symbols, &self.catalogue)
     }
 
     /// A path (anything with a separator or a `.wasm` ending) is taken as one; a bare name is a plugin in one of the plugin folders.

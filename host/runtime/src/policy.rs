@@ -17,6 +17,7 @@ use crate::component::{Component, ComponentError, MAX_FILE_BYTES};
 use crate::convert;
 use crate::digest::{ComponentDigest, DigestError};
 use crate::instance::{Instance, InstanceError, one_line};
+use crate::lent::{Lane, WhyCanonical};
 use crate::loader::Loader;
 use crate::probe::{self, ProbeError, ProbeFigures};
 use crate::schema;
@@ -72,6 +73,8 @@ pub struct About {
     pub counters: Vec<String>,
     /// Whether it was compiled now or found in the cache.
     pub compiled: Compiled,
+    /// How it is called.
+    pub lane: Lane,
     /// How long reading, checking and compiling took.
     pub load_time: Duration,
     /// What the probe measured.
@@ -139,7 +142,7 @@ impl Policy {
         let file = loader.find(configured.component())?;
         let bytes = read(&file)?;
         check_digest(configured.digest.as_deref(), &bytes)?;
-        let component = loader.compile(&bytes)?;
+        let component = loader.compile(&bytes, configured.lane)?;
         let load_time = started.elapsed();
 
         let mut instance = Instance::start(&component, Naming::New)?;
@@ -155,16 +158,16 @@ impl Policy {
         let tags = intern(symbols, description.tags.iter())?;
         let counters = counter_rules(symbols, &description)?;
         let configuration = configuration.to_string();
-        instance.configure(&configuration, Arc::clone(&tags))?;
+        instance.configure(&component, &configuration, Arc::clone(&tags))?;
 
         let kinds: Vec<_> = component.kinds().collect();
-        instance.be_patient(&component);
-        let fresh = || {
-            let mut instance = start_configured(&component, &configuration, &tags)?;
+        let lane = service_lane(&component, &configuration, &tags);
+        let fresh = |lane: &Lane| {
+            let mut instance = start_configured(&component, lane, &configuration, &tags)?;
             instance.be_patient(&component);
             Ok(instance)
         };
-        let probe = probe::run(instance, &kinds, fresh, loader)?;
+        let probe = probe::run(&lane, &kinds, fresh, loader)?;
         let about = About {
             policy: configured.name.clone(),
             bytes: bytes.len(),
@@ -173,6 +176,7 @@ impl Policy {
             track: crate::component::TRACK,
             schema,
             compiled: component.compiled(),
+            lane,
             file,
             load_time,
             probe,
@@ -197,7 +201,7 @@ impl Policy {
 
     /// A new configured instance.
     pub(crate) fn instantiate(&self) -> Result<Instance, InstanceError> {
-        start_configured(&self.component, &self.configuration, &self.tags)
+        start_configured(&self.component, &self.about.lane, &self.configuration, &self.tags)
     }
 
     pub(crate) const fn about(&self) -> &About {
@@ -207,12 +211,27 @@ impl Policy {
 
 fn start_configured(
     component: &Component,
+    lane: &Lane,
     configuration: &str,
     tags: &Arc<[Symbol]>,
 ) -> Result<Instance, InstanceError> {
-    let mut instance = Instance::start(component, Naming::Known)?;
-    instance.configure(configuration, Arc::clone(tags))?;
+    let mut instance = match (lane, component.lent()) {
+        (Lane::Lent, Ok(lent)) => Instance::start_lent(component, lent, Naming::Known)?,
+        _ => Instance::start(component, Naming::Known)?,
+    };
+    instance.configure(component, configuration, Arc::clone(tags))?;
     Ok(instance)
+}
+
+/// The lane that the policy is called on: the lent one where it can be configured there as it was on the other.
+fn service_lane(component: &Component, configuration: &str, tags: &Arc<[Symbol]>) -> Lane {
+    match component.lent() {
+        Err(why) => Lane::Canonical(why.clone()),
+        Ok(_) => match start_configured(component, &Lane::Lent, configuration, tags) {
+            Ok(_) => Lane::Lent,
+            Err(error) => Lane::Canonical(WhyCanonical::Unfit(error.to_string())),
+        },
+    }
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, LoadError> {

@@ -13,6 +13,7 @@ use tollgate_core::{OnError, PolicyIndex};
 use crate::chain;
 use crate::convert::Moment;
 use crate::instance::{Instance, InstanceError};
+use crate::lent::{Lane, WhyCanonical};
 use crate::loader::Loader;
 
 /// How many samples each kind is tried with.
@@ -53,6 +54,19 @@ pub enum ProbeError {
         /// On the fresh one.
         fresh: &'static str,
     },
+    /// The same dispatch, another verdict on the other lane.
+    #[error(
+        "as {kind} it says `{lent}` where its facts are lent and `{canonical}` through the component, about the same \
+         dispatch: build it with this version's SDK, or set `lane = \"canonical\"`"
+    )]
+    LanesDiffer {
+        /// As which kind.
+        kind: PolicyKind,
+        /// Where the facts are lent.
+        lent: &'static str,
+        /// Through the component.
+        canonical: &'static str,
+    },
     /// No second instance.
     #[error(transparent)]
     Instance(#[from] InstanceError),
@@ -60,14 +74,15 @@ pub enum ProbeError {
 
 /// Tries the policy as each of its kinds.
 pub(crate) fn run(
-    mut reused: Instance,
+    lane: &Lane,
     kinds: &[PolicyKind],
-    fresh: impl Fn() -> Result<Instance, InstanceError>,
+    fresh: impl Fn(&Lane) -> Result<Instance, InstanceError>,
     loader: &Loader,
 ) -> Result<ProbeFigures, ProbeError> {
     let samples: Vec<_> = (0..SAMPLES).map(|seed| sample(seed, loader.catalogue())).collect();
     let mut figures = ProbeFigures::default();
     let mut times = Vec::new();
+    let mut reused = fresh(lane)?;
     for kind in kinds {
         let mut verdicts = Vec::new();
         for dispatch in &samples {
@@ -80,11 +95,11 @@ pub(crate) fn run(
         }
         // Another order (37 has no factor in common with the number of samples), two evaluations to an instance,
         // so that what one leaves behind meets another.
-        let mut second = fresh()?;
+        let mut second = fresh(lane)?;
         for step in 0..SAMPLES {
             let place = usize::try_from(step.wrapping_mul(37).wrapping_add(11) % SAMPLES).unwrap_or(0);
             if step % 2 == 0 {
-                second = fresh()?;
+                second = fresh(lane)?;
             }
             let (Some(dispatch), Some(reused)) = (samples.get(place), verdicts.get(place)) else {
                 continue;
@@ -92,6 +107,15 @@ pub(crate) fn run(
             let (verdict, _) = ask(&mut second, *kind, dispatch)?;
             if verdict != *reused {
                 return Err(ProbeError::Impure { kind: *kind, reused: reused.word(), fresh: verdict.word() });
+            }
+        }
+        if *lane == Lane::Lent {
+            let mut canonical = fresh(&Lane::Canonical(WhyCanonical::Configured))?;
+            for (dispatch, lent) in samples.iter().zip(&verdicts) {
+                let (verdict, _) = ask(&mut canonical, *kind, dispatch)?;
+                if verdict != *lent {
+                    return Err(ProbeError::LanesDiffer { kind: *kind, lent: lent.word(), canonical: verdict.word() });
+                }
             }
         }
     }

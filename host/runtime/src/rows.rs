@@ -22,7 +22,14 @@ macro_rules! row {
         pub struct $name(pub words::$name);
 
         impl $name {
-            fn write(&self, row: &mut [u8; $size]) {
+            /// In bytes.
+            pub(crate) const SIZE: usize = $size;
+            /// Name, offset and size of each field.
+            pub(crate) const FIELDS: &[(&str, usize, usize)] =
+                &[$((stringify!($field), $offset, size_of::<$type>())),+];
+
+            #[inline]
+            pub(crate) fn write(&self, row: &mut [u8; $size]) {
                 // The names must be all of them.
                 let words::$name { $($field),+ } = self.0;
                 // Padding is zero, so that nothing of another dispatch is ever seen.
@@ -32,12 +39,6 @@ macro_rules! row {
                     row[$offset..$offset + bytes.len()].copy_from_slice(&bytes);
                 )+
             }
-        }
-
-        #[cfg(test)]
-        impl $name {
-            const FIELDS: &[(&str, usize, usize)] =
-                &[$((stringify!($field), size_of::<$type>(), $offset)),+];
         }
 
         const _: () = assert!(<words::$name as ComponentType>::SIZE32 == $size);
@@ -158,7 +159,7 @@ mod tests {
         for (record, row) in [("candidate", Candidate::FIELDS), ("scope-state", ScopeState::FIELDS)] {
             assert!(row.iter().map(|(name, ..)| *name).eq(fields_of(record)), "{record}");
             let mut end = 0_usize;
-            for (name, size, offset) in row {
+            for (name, offset, size) in row {
                 assert_eq!(*offset, end.next_multiple_of(*size), "{record}.{name}");
                 end = offset + size;
             }

@@ -78,6 +78,7 @@ macro_rules! export {
 
             $crate::__export_kind!(plugin Component);
             $($crate::__export_kind!($kind Component);)+
+            $($crate::__lend_kind!($kind Component);)+
         };
     };
 }

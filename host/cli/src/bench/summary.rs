@@ -20,11 +20,16 @@ pub(super) fn render(figures: &Figures) -> String {
             figures.decisions
         ),
     );
-    for kind in &figures.kinds {
+    row(
+        "  through the canonical ABI",
+        nanoseconds(figures.decision_canonical_p50_ns),
+        format!("{} core calls", figures.decision_canonical_in_core_calls),
+    );
+    for (kind, lane) in figures.kinds.iter().zip(&figures.lanes) {
         row(
             &format!("  {}", kind.kind),
             nanoseconds(kind.p50_ns),
-            format!("{} fuel, at most {}", kind.fuel_p50, kind.fuel_max),
+            format!("{lane}; {} fuel, at most {}", kind.fuel_p50, kind.fuel_max),
         );
     }
     row("  its facts, read before", nanoseconds(figures.facts_p50_ns), "not in the decision".to_owned());

@@ -5,6 +5,7 @@ mod convert;
 mod guest;
 pub(crate) mod host;
 mod layout;
+pub mod lent;
 
 /// The types that all interfaces share.
 pub mod types {
