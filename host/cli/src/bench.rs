@@ -101,7 +101,8 @@ fn measure(arguments: &BenchArguments) -> anyhow::Result<Figures> {
     let canonical = latency::measure(&canonical_host, &mut canonical_measured, &bare, share(CANONICAL_SHARE))?;
     let fresh_host = self::host(arguments, Isolation::Fresh, Lane::Auto)?;
     let mut fresh_measured = MeasuredDecision::prepare(&fresh_host)?;
-    let fresh = latency::fresh(&fresh_host, &mut fresh_measured, share(1.0 - LATENCY_SHARE - CANONICAL_SHARE - THREADS_SHARE));
+    let fresh =
+        latency::fresh(&fresh_host, &mut fresh_measured, share(1.0 - LATENCY_SHARE - CANONICAL_SHARE - THREADS_SHARE));
     let load = load::measure(|| builder(arguments))?;
 
     let mut figures = Figures {

@@ -44,7 +44,7 @@ pub struct Decision {
     pub generation: u64,
     /// What each policy said.
     pub trail: Trail,
-    /// From the call of `decide` to its return.
+    /// From the call of `decide` to the last verdict.
     pub nanoseconds: u32,
 }
 

@@ -78,6 +78,8 @@ pub struct SwitchBoard {
     switches: Vec<Switch>,
     /// Places of the switches on scopes, in order of what they cover: there may be one for each of many runs.
     by_scope: Vec<((ScopeKind, Reference), usize)>,
+    /// Places of the switches on models.
+    by_model: Vec<(Symbol, usize)>,
     /// Places of all others, which are few.
     others: Vec<usize>,
     epoch: u64,
@@ -137,8 +139,8 @@ impl SwitchBoard {
     /// The strictest engaged switch on a candidate's model.
     #[must_use]
     pub fn cover_of_candidate(&self, candidate: &Candidate, now_ms: u64) -> Option<&Switch> {
-        let selector = Selector::Model(candidate.model);
-        strictest(self.others().filter(|switch| switch.selector == selector), now_ms)
+        let of_model = self.by_model.iter().filter(|(model, _)| *model == candidate.model);
+        strictest(of_model.filter_map(|(_, place)| self.switches.get(*place)), now_ms)
     }
 
     fn indexed(switches: Vec<Switch>, epoch: u64) -> Self {
@@ -146,7 +148,8 @@ impl SwitchBoard {
         for (place, switch) in switches.iter().enumerate() {
             match switch.selector {
                 Selector::Scope(kind, reference) => board.by_scope.push(((kind, reference), place)),
-                _ => board.others.push(place),
+                Selector::Model(model) => board.by_model.push((model, place)),
+                Selector::Everything | Selector::TaskType(_) => board.others.push(place),
             }
         }
         board.by_scope.sort_unstable();

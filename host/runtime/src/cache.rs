@@ -62,9 +62,10 @@ impl CompileCache {
         digest: &ComponentDigest,
         bytes: &[u8],
     ) -> wasmtime::Result<(A, Compiled)> {
-        let file = self.folder.as_ref().map(|folder| {
-            folder.join(format!("{}{}-{}.cwasm", digest.hex(), A::SUFFIX, engine_key(engine)))
-        });
+        let file = self
+            .folder
+            .as_ref()
+            .map(|folder| folder.join(format!("{}{}-{}.cwasm", digest.hex(), A::SUFFIX, engine_key(engine))));
         if let Some(artifact) = file.as_ref().and_then(|file| read(engine, file)) {
             return Ok((artifact, Compiled::Cached));
         }

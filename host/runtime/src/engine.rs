@@ -9,8 +9,8 @@ use tollgate_core::config::Limits;
 use wasmtime::component::Linker;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Store, StoreLimitsBuilder};
 
-use crate::{bindings, lent};
 use crate::state::State;
+use crate::{bindings, lent};
 
 /// Instances alive at once, of all policies, threads and generations together. Each reserves address space,
 /// not memory.

@@ -13,6 +13,7 @@ use tollgate_core::{
 };
 
 use crate::cache::CompileCache;
+use crate::chain::Laps;
 use crate::convert::Moment;
 use crate::engine::{Engine, EngineError};
 use crate::event::{Event, Listener};
@@ -198,13 +199,14 @@ impl Host {
         let switches = self.switches.load();
         let mut ruling = Ruling::open(dispatch, &switches);
         let mut chain = generation.take_chain();
+        let mut laps = Laps::start(&self.clock);
         for (kind, policies) in generation.order() {
             if ruling.is_settled() {
                 break;
             }
             for index in policies {
                 let policy = generation.policy(*index);
-                let entry = chain.ask(policy, *index, *kind, &ruling, Moment::Dispatch, &self.clock);
+                let entry = chain.ask(policy, *index, *kind, &ruling, Moment::Dispatch, &mut laps);
                 ruling.hear(entry, policy.on_error);
             }
             if *kind == PolicyKind::Routing {
@@ -214,12 +216,8 @@ impl Host {
         generation.put_chain(chain);
         let mut decision = ruling.conclude(generation.id);
         self.act_on(&decision.trail, dispatch, &generation);
-        decision.nanoseconds = self.nanoseconds_since(started);
+        decision.nanoseconds = laps.since(started);
         decision
-    }
-
-    fn nanoseconds_since(&self, started: u64) -> u32 {
-        u32::try_from(self.clock.delta_as_nanos(started, self.clock.raw())).unwrap_or(u32::MAX)
     }
 
     /// Engages the switches of policies that tripped, and tells of those that failed.

@@ -32,8 +32,6 @@ macro_rules! row {
             pub(crate) fn write(&self, row: &mut [u8; $size]) {
                 // The names must be all of them.
                 let words::$name { $($field),+ } = self.0;
-                // Padding is zero, so that nothing of another dispatch is ever seen.
-                *row = [0; $size];
                 $(
                     let bytes = ($field as $type).to_le_bytes();
                     row[$offset..$offset + bytes.len()].copy_from_slice(&bytes);
@@ -167,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_written_whole_over_what_was_there() {
+    fn a_row_is_written_field_by_field_and_padding_stays_the_guests() {
         let row = ScopeState(words::ScopeState {
             kind: words::ScopeKind::Key,
             owner: 1,
@@ -178,9 +176,12 @@ mod tests {
             window_end: u64::MAX,
             utilisation_permille: 6,
         });
-        let mut bytes = [0xff; 56];
+        let mut bytes = [0xee; 56];
         row.write(&mut bytes);
-        let mut expected = [0; 56];
+        let mut expected = [0xee; 56];
+        for field in ScopeState::FIELDS {
+            expected[field.1..field.1 + field.2].fill(0);
+        }
         (expected[0], expected[4], expected[8], expected[16]) = (6, 1, 2, 3);
         (expected[24], expected[32], expected[48]) = (4, 5, 6);
         expected[40..48].fill(0xff);

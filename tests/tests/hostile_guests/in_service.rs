@@ -18,11 +18,25 @@ pub(crate) fn fails(guest: &str, failures: &Failures) {
 
 /// The same, with limits other than the defaults.
 pub(crate) fn fails_within(guest: &str, failures: &Failures, limits: &[&str]) {
+    for lane in ["auto", "canonical"] {
+        fails_on(lane, guest, failures, limits);
+    }
+}
+
+/// It fails in these ways where its facts are lent, and behaves otherwise.
+pub(crate) fn fails_lent(guest: &str, failures: &Failures) {
+    fails_on("auto", guest, failures, &[]);
+    let hostile = PolicyEntry::guest(guest).key("lane = \"canonical\"");
+    let pair = Pair::load(&hostile, &[]);
+    pair.behaves_on(&marked(&pair.with));
+}
+
+fn fails_on(lane: &str, guest: &str, failures: &Failures, limits: &[&str]) {
     for on_error in ["refuse", "proceed"] {
         for isolation in ["pooled", "fresh"] {
             let hostile = PolicyEntry::guest(guest)
                 .config("only_marked = true")
-                .key(&format!("on_error = \"{on_error}\"\nisolation = \"{isolation}\""));
+                .key(&format!("on_error = \"{on_error}\"\nisolation = \"{isolation}\"\nlane = \"{lane}\""));
             let on_error = if on_error == "refuse" { OnError::Refuse } else { OnError::Proceed };
             Pair::load(&hostile, limits).meet(failures, on_error);
         }

@@ -1,6 +1,7 @@
 //! Every guest of `tests/guests`, what the host does about it, and that nothing else is touched by it.
 
 mod in_service;
+mod lanes;
 mod refused;
 
 use tollgate_core::EvaluationFailure::{
@@ -117,6 +118,21 @@ guests! {
         fails(guest, &[(RetryCeiling, InvalidResult)]);
     };
     astray_allocator: "astray-allocator" |guest| is_refused(guest, "as budget it fails on a sample dispatch");
+    lends_outside: "lends-outside" |guest| lanes::is_canonical(guest, "as budget it lends what lies outside of its memory");
+    lends_rows_outside: "lends-rows-outside" |guest| {
+        lanes::is_canonical(guest, "as budget it lends what lies outside of its memory");
+    };
+    lends_another_layout: "lends-another-layout" |guest| {
+        lanes::is_canonical(guest, "its layout as budget is another than this host's");
+    };
+    lends_one_kind: "lends-one-kind" |guest| lanes::is_canonical(guest, "the plugin lends no memory as kill-switch");
+    lent_invalid_verdict: "lent-invalid-verdict" |guest| in_service::fails_lent(guest, &[(RetryCeiling, InvalidResult)]);
+    lent_invalid_reason: "lent-invalid-reason" |guest| in_service::fails_lent(guest, &[(Budget, InvalidResult)]);
+    lent_invalid_trip: "lent-invalid-trip" |guest| in_service::fails_lent(guest, &[(KillSwitch, InvalidResult)]);
+    lent_scribbler: "lent-scribbler" |guest| lanes::agree(guest);
+    two_faced: "two-faced" |guest| {
+        is_refused(guest, "as budget it says `slow` where its facts are lent and `proceed` through the component");
+    };
     // It behaves, and only wants to be asked for.
     witness: "witness" |guest| is_refused(guest, "its configuration does not pass its schema");
 }

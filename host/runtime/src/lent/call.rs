@@ -75,7 +75,8 @@ impl LentExports {
     fn refusal(&self, store: &mut Store<State>, result: u32, most_bytes: usize) -> wasmtime::Result<Option<String>> {
         let memory = self.memory.data(&*store);
         let words = imports::read(memory, result, 12, 12)?;
-        let word = |at: usize| words.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_le_bytes);
+        let word =
+            |at: usize| words.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_le_bytes);
         match words.first() {
             Some(0) => Ok(None),
             Some(1) => {
@@ -101,7 +102,8 @@ impl LentExports {
         let rows = match layout.rows {
             None => 0,
             Some((at, row)) => {
-                let rows = area.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_le_bytes) as usize;
+                let rows =
+                    area.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_le_bytes) as usize;
                 let all = memory.get(rows..).and_then(|rest| rest.get(..row * MAX_CANDIDATES));
                 all.map(|_| rows).ok_or_else(outside)?
             }
@@ -124,7 +126,7 @@ impl LentExports {
         facts: &kill_switch::Facts,
     ) -> wasmtime::Result<kill_switch::Verdict> {
         let area = self.area(PolicyKind::KillSwitch)?;
-        self.write(store, area.place, &KillSwitchRecord::from(facts).bytes())?;
+        KillSwitchRecord::from(facts).write(place(self.memory.data_mut(&mut *store), area.place)?);
         let answer = area.ask(store)?;
         Ok(match answer.case {
             0 => kill_switch::Verdict::Proceed,
@@ -140,7 +142,7 @@ impl LentExports {
         facts: &retry_ceiling::Facts,
     ) -> wasmtime::Result<retry_ceiling::Verdict> {
         let area = self.area(PolicyKind::RetryCeiling)?;
-        self.write(store, area.place, &RetryCeilingRecord::from(facts).bytes())?;
+        RetryCeilingRecord::from(facts).write(place(self.memory.data_mut(&mut *store), area.place)?);
         let answer = area.ask(store)?;
         let left = |store: &Store<State>| self.left(store, area, RetryCeilingRecord::SIZE);
         Ok(match answer.case {
@@ -173,7 +175,7 @@ impl LentExports {
             candidate.write(row);
             count += 1;
         }
-        put(memory, area.place, &RoutingRecord::new(facts, area.rows_place(), count).bytes())?;
+        RoutingRecord::new(facts, area.rows_place(), count).write(place(memory, area.place)?);
         let answer = area.ask(store)?;
         Ok(match answer.case {
             0 => routing::Verdict::UseCandidate(answer.with),
@@ -198,7 +200,7 @@ impl LentExports {
             scope.write(row);
             count += 1;
         }
-        put(memory, area.place, &BudgetRecord::new(facts, area.rows_place(), count).bytes())?;
+        BudgetRecord::new(facts, area.rows_place(), count).write(place(memory, area.place)?);
         let answer = area.ask(store)?;
         let left = |store: &Store<State>| self.left(store, area, BudgetRecord::SIZE);
         Ok(match answer.case {
@@ -212,11 +214,9 @@ impl LentExports {
     }
 
     fn area(&self, kind: PolicyKind) -> wasmtime::Result<&Area> {
-        self.areas[kind as usize].as_ref().ok_or_else(|| wasmtime::Error::msg("asked as a kind that it does not lend for"))
-    }
-
-    fn write(&self, store: &mut Store<State>, place: usize, bytes: &[u8]) -> wasmtime::Result<()> {
-        put(self.memory.data_mut(store), place, bytes)
+        self.areas[kind as usize]
+            .as_ref()
+            .ok_or_else(|| wasmtime::Error::msg("asked as a kind that it does not lend for"))
     }
 
     /// What the guest left beside its verdict's number.
@@ -228,14 +228,11 @@ impl LentExports {
 
 /// Memory never shrinks, so an area that was inside stays inside.
 #[inline]
-fn put(memory: &mut [u8], place: usize, bytes: &[u8]) -> wasmtime::Result<()> {
-    match memory.get_mut(place..).and_then(|rest| rest.get_mut(..bytes.len())) {
-        Some(area) => {
-            area.copy_from_slice(bytes);
-            Ok(())
-        }
-        None => Err(wasmtime::Error::msg("its lent area is gone")),
-    }
+fn place<const SIZE: usize>(memory: &mut [u8], place: usize) -> wasmtime::Result<&mut [u8; SIZE]> {
+    memory
+        .get_mut(place..)
+        .and_then(|rest| rest.first_chunk_mut())
+        .ok_or_else(|| wasmtime::Error::msg("its lent area is gone"))
 }
 
 impl Area {
@@ -244,7 +241,11 @@ impl Area {
         let number = self.evaluate.call(store, ())?;
         let [case, rest @ .., _, _, _, _] = number.to_le_bytes();
         let with = u32::try_from(number >> 32).unwrap_or(u32::MAX);
-        if rest == [0; 3] { Ok(Answer { case, with }) } else { Err(wasmtime::Error::msg("its verdict is no number of one")) }
+        if rest == [0; 3] {
+            Ok(Answer { case, with })
+        } else {
+            Err(wasmtime::Error::msg("its verdict is no number of one"))
+        }
     }
 
     fn rows_place(&self) -> u32 {
@@ -292,7 +293,11 @@ impl VerdictRecord {
 fn scope_kind(number: u32) -> wasmtime::Result<types::ScopeKind> {
     use types::ScopeKind::{Key, Organisation, Project, Run, Team, User, WorkItem};
     let kinds = [Organisation, Team, Project, WorkItem, Run, User, Key];
-    usize::try_from(number).ok().and_then(|place| kinds.get(place)).copied().ok_or_else(|| no_case("scope-kind", number))
+    usize::try_from(number)
+        .ok()
+        .and_then(|place| kinds.get(place))
+        .copied()
+        .ok_or_else(|| no_case("scope-kind", number))
 }
 
 fn no_case(of: &str, number: u32) -> wasmtime::Error {

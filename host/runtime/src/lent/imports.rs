@@ -25,7 +25,12 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
                 let [a, b, c, d] = model.name.to_le_bytes();
                 [a, b, c, d, model.tier as u8, 0, 0, 0]
             };
-            Guest::of(&mut caller)?.return_list(&mut caller, result, models.iter().flat_map(row).collect(), models.len())
+            Guest::of(&mut caller)?.return_list(
+                &mut caller,
+                result,
+                models.iter().flat_map(row).collect(),
+                models.len(),
+            )
         })?
         .func_wrap(FACTS, "names", |mut caller: Caller<'_, State>, kind: u32, result: Place| -> wasmtime::Result<()> {
             let kind = match kind {
@@ -38,14 +43,18 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
             let bytes = names.iter().flat_map(|name| name.to_le_bytes()).collect();
             Guest::of(&mut caller)?.return_list(&mut caller, result, bytes, names.len())
         })?
-        .func_wrap(FACTS, "resolve", |mut caller: Caller<'_, State>, symbol: u32, result: Place| -> wasmtime::Result<()> {
-            let name = caller.data_mut().resolve(symbol)?;
-            let guest = Guest::of(&mut caller)?;
-            guest.write(&mut caller, result, &[u8::from(name.is_some())])?;
-            let Some(name) = name else { return Ok(()) };
-            let bytes = name.len();
-            guest.return_list_at(&mut caller, result.wrapping_add(4), name.into_bytes(), bytes, 1)
-        })?
+        .func_wrap(
+            FACTS,
+            "resolve",
+            |mut caller: Caller<'_, State>, symbol: u32, result: Place| -> wasmtime::Result<()> {
+                let name = caller.data_mut().resolve(symbol)?;
+                let guest = Guest::of(&mut caller)?;
+                guest.write(&mut caller, result, &[u8::from(name.is_some())])?;
+                let Some(name) = name else { return Ok(()) };
+                let bytes = name.len();
+                guest.return_list_at(&mut caller, result.wrapping_add(4), name.into_bytes(), bytes, 1)
+            },
+        )?
         .func_wrap(FACTS, "tag", |mut caller: Caller<'_, State>, name: u32, result: Place| -> wasmtime::Result<()> {
             let value = caller.data_mut().tag(name)?;
             let mut option = [0; 8];
@@ -53,22 +62,30 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
             option[4..].copy_from_slice(&value.unwrap_or(0).to_le_bytes());
             Guest::of(&mut caller)?.write(&mut caller, result, &option)
         })?
-        .func_wrap(FACTS, "number", |mut caller: Caller<'_, State>, counter: u32, result: Place| -> wasmtime::Result<()> {
-            let value = caller.data_mut().number(counter)?;
-            Guest::of(&mut caller)?.write(&mut caller, result, &option_of_u64(value))
-        })?
-        .func_wrap(FACTS, "identity", |mut caller: Caller<'_, State>, kind: u32, result: Place| -> wasmtime::Result<()> {
-            let kind = match kind {
-                0 => ReferenceKind::Run,
-                1 => ReferenceKind::Task,
-                2 => ReferenceKind::User,
-                3 => ReferenceKind::Key,
-                4 => ReferenceKind::Sample,
-                _ => return Err(no_case("reference-kind", kind)),
-            };
-            let value = caller.data_mut().identity(kind)?;
-            Guest::of(&mut caller)?.write(&mut caller, result, &option_of_u64(value))
-        })?;
+        .func_wrap(
+            FACTS,
+            "number",
+            |mut caller: Caller<'_, State>, counter: u32, result: Place| -> wasmtime::Result<()> {
+                let value = caller.data_mut().number(counter)?;
+                Guest::of(&mut caller)?.write(&mut caller, result, &option_of_u64(value))
+            },
+        )?
+        .func_wrap(
+            FACTS,
+            "identity",
+            |mut caller: Caller<'_, State>, kind: u32, result: Place| -> wasmtime::Result<()> {
+                let kind = match kind {
+                    0 => ReferenceKind::Run,
+                    1 => ReferenceKind::Task,
+                    2 => ReferenceKind::User,
+                    3 => ReferenceKind::Key,
+                    4 => ReferenceKind::Sample,
+                    _ => return Err(no_case("reference-kind", kind)),
+                };
+                let value = caller.data_mut().identity(kind)?;
+                Guest::of(&mut caller)?.write(&mut caller, result, &option_of_u64(value))
+            },
+        )?;
     Ok(())
 }
 

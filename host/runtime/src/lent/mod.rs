@@ -65,7 +65,9 @@ impl fmt::Display for WhyCanonical {
             Self::Configured => f.write_str("as configured"),
             Self::LendsNothing => f.write_str("the plugin lends no memory; the Rust SDK's do"),
             Self::LendsNot(kind) => write!(f, "the plugin lends no memory as {kind}"),
-            Self::Unfit(why) => write!(f, "what the plugin lends does not fit: {why}; build it with this version's SDK"),
+            Self::Unfit(why) => {
+                write!(f, "what the plugin lends does not fit: {why}; build it with this version's SDK")
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Facts as they lie in lent memory: the contract's records, nested ones taken apart, where the canonical ABI has them.
-//! Each layout has a number that the guest must name too, so that two layouts never meet.
+//! Facts as they lie in lent memory: the contract's records, nested ones taken apart, each field at the next multiple of
+//! its own size. Each layout has a number that the guest must name too, so that two layouts never meet.
 
 use tollgate_core::PolicyKind;
 
@@ -20,16 +20,15 @@ macro_rules! record {
             pub(super) const SIZE: usize = $size;
             pub(super) const FIELDS: &[Field] = &[$((stringify!($field), $offset, size_of::<$type>())),+];
 
-            /// As it lies in memory; padding is zero.
+            /// Puts each field where it belongs; what is between them stays the guest's.
             #[inline]
-            pub(super) fn bytes(&self) -> [u8; $size] {
-                let mut bytes = [0; $size];
-                $(bytes[$offset..$offset + size_of::<$type>()].copy_from_slice(&self.$field.to_le_bytes());)+
-                bytes
+            #[allow(dead_code, reason = "facts are written and never read, verdicts the other way round")]
+            pub(super) fn write(&self, area: &mut [u8; $size]) {
+                $(area[$offset..$offset + size_of::<$type>()].copy_from_slice(&self.$field.to_le_bytes());)+
             }
 
             /// What lies in memory.
-            #[allow(dead_code, reason = "only verdicts are read; facts never are")]
+            #[allow(dead_code, reason = "facts are written and never read, verdicts the other way round")]
             pub(super) fn read(bytes: &[u8; $size]) -> Self {
                 let mut record = Self::default();
                 $(

@@ -57,32 +57,86 @@ macro_rules! record {
 }
 
 record!(KillSwitchRecord {
-    now: u64, waited_ms: u32, task_type: u32, stage: u32, priority: u8, approved: u8,
-    moment: u8, covered: u8, covered_reason: u32, run_cost: u64, run_spend_per_minute: u64,
-    scope_spend_per_minute: u64, fastest_scope: u8, task_type_p95: u64, finished_runs: u32,
+    now: u64,
+    waited_ms: u32,
+    task_type: u32,
+    stage: u32,
+    priority: u8,
+    approved: u8,
+    moment: u8,
+    covered: u8,
+    covered_reason: u32,
+    run_cost: u64,
+    run_spend_per_minute: u64,
+    scope_spend_per_minute: u64,
+    fastest_scope: u8,
+    task_type_p95: u64,
+    finished_runs: u32,
 });
 
 record!(RetryCeilingRecord {
-    now: u64, waited_ms: u32, task_type: u32, stage: u32, priority: u8, approved: u8,
-    attempts: u32, streak: u32, streak_elapsed_ms: u64, since_failure_ms: u64, fast_failures: u32, rejections: u32,
-    failed_tier: u8, repetition: u8, repetitions: u32, input_tokens: u64,
+    now: u64,
+    waited_ms: u32,
+    task_type: u32,
+    stage: u32,
+    priority: u8,
+    approved: u8,
+    attempts: u32,
+    streak: u32,
+    streak_elapsed_ms: u64,
+    since_failure_ms: u64,
+    fast_failures: u32,
+    rejections: u32,
+    failed_tier: u8,
+    repetition: u8,
+    repetitions: u32,
+    input_tokens: u64,
 });
 
 record!(RoutingRecord {
-    now: u64, waited_ms: u32, task_type: u32, stage: u32, priority: u8, approved: u8,
-    floor: u8, requested_tier: u8, requested_model: u32, sticky_given: u8, sticky: u32, affordable: u64,
-    rejections: u32, input_tokens: u64, candidates: u32, candidates_count: u32,
+    now: u64,
+    waited_ms: u32,
+    task_type: u32,
+    stage: u32,
+    priority: u8,
+    approved: u8,
+    floor: u8,
+    requested_tier: u8,
+    requested_model: u32,
+    sticky_given: u8,
+    sticky: u32,
+    affordable: u64,
+    rejections: u32,
+    input_tokens: u64,
+    candidates: u32,
+    candidates_count: u32,
 });
 
 record!(BudgetRecord {
-    now: u64, waited_ms: u32, task_type: u32, stage: u32, priority: u8, approved: u8,
-    model: u32, tier: u8, estimated_cost: u64, output_tokens: u64, scopes: u32, scopes_count: u32,
+    now: u64,
+    waited_ms: u32,
+    task_type: u32,
+    stage: u32,
+    priority: u8,
+    approved: u8,
+    model: u32,
+    tier: u8,
+    estimated_cost: u64,
+    output_tokens: u64,
+    scopes: u32,
+    scopes_count: u32,
 });
 
 // What the guest leaves for the host to read, where the verdict's number does not say all.
 record!(VerdictRecord {
-    code: u32, unit: u8, actual: u64, limit: u64,
-    selector: u8, selected: u32, mode: u8, time_to_live_ms: u64,
+    code: u32,
+    unit: u8,
+    actual: u64,
+    limit: u64,
+    selector: u8,
+    selected: u32,
+    mode: u8,
+    time_to_live_ms: u64,
 });
 
 /// Hashes the fields of a row, which is the generated type itself.
@@ -95,16 +149,35 @@ macro_rules! hash_row {
 }
 
 const fn hash_candidate(hash: u64) -> u64 {
-    hash_row!(hash, types::Candidate {
-        model: u32, backend: u32, tier: u8, health: u8, hosting: u8, warm: u8, free_slots: u32, estimated_cost: u64,
-    })
+    hash_row!(
+        hash,
+        types::Candidate {
+            model: u32,
+            backend: u32,
+            tier: u8,
+            health: u8,
+            hosting: u8,
+            warm: u8,
+            free_slots: u32,
+            estimated_cost: u64,
+        }
+    )
 }
 
 const fn hash_scope_state(hash: u64) -> u64 {
-    hash_row!(hash, types::ScopeState {
-        kind: u8, owner: u32, spent: u64, reserved: u64, limit: u64, hard: u64, window_end: u64,
-        utilisation_permille: u32,
-    })
+    hash_row!(
+        hash,
+        types::ScopeState {
+            kind: u8,
+            owner: u32,
+            spent: u64,
+            reserved: u64,
+            limit: u64,
+            hard: u64,
+            window_end: u64,
+            utilisation_permille: u32,
+        }
+    )
 }
 
 /// What is lent for one kind.
@@ -133,18 +206,19 @@ impl<Record: Copy> Lent<Record> {
         address(self.0.get())
     }
 
-    fn facts(&self) -> Record {
-        // SAFETY: one thread, and no reference into the area outlives a statement. The host writes between calls only.
-        unsafe { (*self.0.get()).facts }
+    /// What the host has written. Not for keeping beyond the call.
+    fn facts(&self) -> &Record {
+        // SAFETY: one thread; the host writes between calls only, and the guest only while it lends.
+        unsafe { &(*self.0.get()).facts }
     }
 
     fn set_facts(&self, facts: Record) {
-        // SAFETY: as above.
+        // SAFETY: one thread, and nobody holds facts while they are lent.
         unsafe { (*self.0.get()).facts = facts }
     }
 
     fn set_verdict(&self, verdict: VerdictRecord) {
-        // SAFETY: as above.
+        // SAFETY: one thread, and nobody holds a reference to the verdict.
         unsafe { (*self.0.get()).verdict = verdict }
     }
 }
@@ -171,12 +245,21 @@ fn list<Row>(place: u32, count: u32) -> Vec<Row> {
     unsafe { Vec::from_raw_parts(std::ptr::with_exposed_provenance_mut(place as usize), count, MOST_ROWS) }
 }
 
-/// The word of a number. The host knows the words.
+/// The word of a number, named with all its words in order.
 macro_rules! word {
     ($number:expr, $word:path { $($case:ident),+ $(,)? }) => {{
         use $word as Word;
-        const CASES: &[$word] = &[$(Word::$case),+];
-        CASES[usize::from($number)]
+        const {
+            let words = [$(Word::$case as u8),+];
+            let mut number = 0;
+            while number < words.len() {
+                assert!(words[number] as usize == number);
+                number += 1;
+            }
+            assert!(size_of::<Word>() == 1);
+        }
+        // SAFETY: the host writes numbers of words only; the other lane trusts it as far. The words are numbered so.
+        unsafe { std::mem::transmute::<u8, Word>($number) }
     }};
 }
 
@@ -264,7 +347,7 @@ pub mod kill_switch {
 /// Lends the facts of a retry ceiling.
 pub mod retry_ceiling {
     use super::*;
-    use retry_ceiling_part::exports::tollgate::policy::retry_ceiling::{FailedTier, Facts, Repetition, Verdict};
+    use retry_ceiling_part::exports::tollgate::policy::retry_ceiling::{Facts, FailedTier, Repetition, Verdict};
 
     static LENT: Lent<RetryCeilingRecord> = Lent::new(RetryCeilingRecord::ZERO);
 

@@ -4,6 +4,8 @@
 //! By default a guest misbehaves whenever it is asked. Configured with `only_marked = true` it passes the loader's
 //! probe and misbehaves in service, on dispatches that carry the [`MARK`].
 
+pub mod lent;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bindings of one part of the contract. Worlds of one interface each, so that a guest of several kinds has its
@@ -169,6 +171,11 @@ kinds! {
 #[macro_export]
 macro_rules! export {
     ($guest:ident as $($kind:ident),*) => {
+        $crate::plugin::export_part!($guest with_types_in $crate::plugin);
+        $($crate::$kind::export_part!($guest with_types_in $crate::$kind);)*
+        $($crate::lend!($guest $kind);)*
+    };
+    (only the component of $guest:ident as $($kind:ident),*) => {
         $crate::plugin::export_part!($guest with_types_in $crate::plugin);
         $($crate::$kind::export_part!($guest with_types_in $crate::$kind);)*
     };

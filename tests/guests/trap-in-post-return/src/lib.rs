@@ -23,4 +23,4 @@ extern "C" fn clean_up(_result: *mut u8) {
     }
 }
 
-plain_policy::export!(TrapInPostReturn as budget);
+plain_policy::export!(only the component of TrapInPostReturn as budget);
