@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::form;
 use crate::{
     Account, Attempts, Candidate, Catalogue, Dispatch, Health, Hosting, Nanodollars, Priority, Reference, Repetition,
     ScopeKind, Spending, Symbol, Symbols, Tier,
@@ -23,7 +24,9 @@ pub struct DispatchDocument {
     pub priority: Option<Priority>,
     pub approved: bool,
     pub scopes: BTreeMap<ScopeKind, String>,
+    #[serde(deserialize_with = "form::object")]
     pub spending: SpendingDocument,
+    #[serde(deserialize_with = "form::object")]
     pub attempts: AttemptsDocument,
     pub input_tokens: u64,
     pub output_tokens: u64,
@@ -31,7 +34,9 @@ pub struct DispatchDocument {
     pub requested_model: Option<String>,
     pub sticky: Option<u32>,
     /// Without any, every model of the configuration is offered on each backend that serves it.
+    #[serde(deserialize_with = "form::objects")]
     pub candidates: Vec<CandidateDocument>,
+    #[serde(deserialize_with = "form::objects")]
     pub accounts: Vec<AccountDocument>,
     pub tags: BTreeMap<String, String>,
     pub counters: BTreeMap<String, u64>,
