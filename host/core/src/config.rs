@@ -75,7 +75,7 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Elements of all its tables.
     pub table_elements: usize,
-    /// The guest's stack in bytes. 512 KiB.
+    /// The guest's stack in bytes. 512 KiB. It is a part of the stack of the thread that decides, which has to be larger.
     pub stack_bytes: usize,
     /// The longest string or list, in bytes, that a plugin may return.
     pub result_bytes: usize,

@@ -20,7 +20,7 @@ use crate::instance::{Instance, InstanceError, one_line};
 use crate::loader::Loader;
 use crate::probe::{self, ProbeError, ProbeFigures};
 use crate::schema;
-use crate::state::Naming;
+use crate::state::{Declared, Naming};
 
 /// The most counters that a plugin may have kept for it.
 const MAX_COUNTERS: usize = 8;
@@ -39,7 +39,7 @@ pub(crate) struct Policy {
     pub(crate) counters: Vec<CounterRule>,
     component: Component,
     configuration: String,
-    tags: Arc<[Symbol]>,
+    declared: Declared,
     about: About,
 }
 
@@ -154,13 +154,14 @@ impl Policy {
         let symbols = loader.symbols();
         let tags = intern(symbols, description.tags.iter())?;
         let counters = counter_rules(symbols, &description)?;
+        let declared = Declared { tags, counters: counters.iter().map(|rule| rule.name).collect() };
         let configuration = configuration.to_string();
-        instance.configure(&configuration, Arc::clone(&tags))?;
+        instance.configure(&configuration, declared.clone())?;
 
         let kinds: Vec<_> = component.kinds().collect();
         instance.be_patient(&component);
         let fresh = || {
-            let mut instance = start_configured(&component, &configuration, &tags)?;
+            let mut instance = start_configured(&component, &configuration, &declared)?;
             instance.be_patient(&component);
             Ok(instance)
         };
@@ -190,14 +191,14 @@ impl Policy {
             counters,
             component,
             configuration,
-            tags,
+            declared,
             about,
         })
     }
 
     /// A new configured instance.
     pub(crate) fn instantiate(&self) -> Result<Instance, InstanceError> {
-        start_configured(&self.component, &self.configuration, &self.tags)
+        start_configured(&self.component, &self.configuration, &self.declared)
     }
 
     pub(crate) const fn about(&self) -> &About {
@@ -208,10 +209,10 @@ impl Policy {
 fn start_configured(
     component: &Component,
     configuration: &str,
-    tags: &Arc<[Symbol]>,
+    declared: &Declared,
 ) -> Result<Instance, InstanceError> {
     let mut instance = Instance::start(component, Naming::Known)?;
-    instance.configure(configuration, Arc::clone(tags))?;
+    instance.configure(configuration, declared.clone())?;
     Ok(instance)
 }
 
