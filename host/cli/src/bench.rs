@@ -92,7 +92,7 @@ fn measure(arguments: &BenchArguments) -> anyhow::Result<Figures> {
     let fresh_host = self::host(arguments, Isolation::Fresh)?;
     let mut fresh_measured = MeasuredDecision::prepare(&fresh_host)?;
     let fresh = latency::fresh(&fresh_host, &mut fresh_measured, share(1.0 - LATENCY_SHARE - THREADS_SHARE));
-    let load = load::measure(|| builder(arguments))?;
+    let load = load::measure(|| builder(arguments), arguments.seconds)?;
 
     let mut figures = Figures {
         decision_p50_ns: latency.decision_p50_ns,
@@ -138,7 +138,7 @@ fn missed(figures: &Figures) -> Vec<String> {
     missed
 }
 
-fn builder(arguments: &BenchArguments) -> HostBuilder {
+fn builder(arguments: &BenchArguments) -> anyhow::Result<HostBuilder> {
     let setup = SetupArguments { config: None, plugins: arguments.plugins.clone() };
     setup.host_builder()
 }
@@ -148,7 +148,7 @@ fn host(arguments: &BenchArguments, isolation: Isolation) -> anyhow::Result<Host
     for policy in &mut configuration.policies {
         policy.isolation = isolation;
     }
-    builder(arguments).build(&configuration).context("the shipped policies are what is measured")
+    builder(arguments)?.build(&configuration).context("the shipped policies are what is measured")
 }
 
 /// Two digits after the point: more would be noise.

@@ -100,6 +100,7 @@ fn reworded(message: &str, structure: &str) -> String {
         ("expected u64", "expected a whole number, 0 or more"),
         ("expected usize", "expected a whole number, 0 or more"),
         ("expected a sequence", "expected a list"),
+        ("invalid type: sequence", "invalid type: list"),
         ("expected a map", &format!("expected {structure}")),
         ("expected a boolean", "expected true or false"),
     ] {
@@ -167,7 +168,10 @@ mod tests {
                 r#"{"candidates": [{"model": "a", "backend": "b", "tier": "best"}]}"#,
                 "`candidates[0].tier`: unknown variant `best`, expected one of `low`, `middle`, `premium`",
             ),
-            (r#"{"attempts": {"failed": -1}}"#, "`attempts.failed`: invalid value: integer `-1`, expected a whole number"),
+            (
+                r#"{"attempts": {"failed": -1}}"#,
+                "`attempts.failed`: invalid value: integer `-1`, expected a whole number",
+            ),
             (r#"{"approved": 1}"#, "`approved`: invalid type: integer `1`, expected true or false"),
             (r#"{"stage": "a", "stage": "b"}"#, "duplicate field `stage`: say it once"),
             (r#"{"scopes": {"planet": "x"}}"#, "unknown variant `planet`, expected one of `organisation`, `team`"),
@@ -184,7 +188,7 @@ mod tests {
         for text in ["[5]", r#"{"spending": [5]}"#, r#"{"attempts": []}"#, r#"{"candidates": [["a", "b"]]}"#] {
             assert!(dispatch(text).contains("expected an object"), "{text}: {}", dispatch(text));
         }
-        assert!(dispatch(r#"{"accounts": [["run"]]}"#).contains("`accounts[0]`: invalid type: sequence"));
+        assert!(dispatch(r#"{"accounts": [["run"]]}"#).contains("`accounts[0]`: invalid type: list"));
     }
 
     #[test]
@@ -199,9 +203,15 @@ mod tests {
         for (text, says) in [
             ("version = 1\nversion = 2", "line 2, column 1: duplicate key"),
             ("version =", "line 1, column 10: "),
-            ("version = 1\n[limits]\nfuel = \"much\"", "line 3, column 8: `limits.fuel`: invalid type: string \"much\", expected a whole number, 0 or more"),
+            (
+                "version = 1\n[limits]\nfuel = \"much\"",
+                "line 3, column 8: `limits.fuel`: invalid type: string \"much\", expected a whole number, 0 or more",
+            ),
             ("version = 1\nlimits = 3", "line 2, column 10: `limits`: invalid type: integer `3`, expected a table"),
-            ("version = 1\n[[model]]\nname = \"é\"\ntier = \"best\"", "line 4, column 8: `model[0].tier`: unknown variant `best`, expected one of `low`, `middle`, `premium`"),
+            (
+                "version = 1\n[[model]]\nname = \"é\"\ntier = \"best\"",
+                "line 4, column 8: `model[0].tier`: unknown variant `best`, expected one of `low`, `middle`, `premium`",
+            ),
         ] {
             let said = from_toml::<Configuration>(text).map_or_else(|error| error.to_string(), |_| "read".to_owned());
             assert!(said.starts_with(says), "{text}: {said}");
