@@ -112,11 +112,98 @@ fn a_decision_tells_every_fact_and_where_it_came_from() {
 }
 
 #[test]
+fn every_field_of_a_dispatch_is_documented() {
+    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/dispatch-format.md")).unwrap();
+    let help = String::from_utf8(run(&["decide", "--help"], "").stdout).unwrap();
+    let decision = json(&run(&["decide", "--json", "--explain"], r#"{"scopes": {"run": "r"}, "input_tokens": 1}"#));
+    for fact in decision["facts"].as_array().unwrap() {
+        let path = fact["fact"].as_str().unwrap();
+        let (first, last) = (path.split(['.', '[']).next().unwrap(), path.rsplit('.').next().unwrap());
+        assert!(help.contains(first), "`decide --help` does not name `{first}`");
+        assert!(document.contains(&format!("`{last}`")), "docs/dispatch-format.md does not name `{last}` of `{path}`");
+    }
+    for field in decision.as_object().unwrap().keys() {
+        assert!(document.contains(&format!("`{field}`")), "docs/dispatch-format.md does not name `{field}`");
+    }
+}
+
+#[test]
 fn what_is_not_a_dispatch_is_said() {
     refusal(&run(&["decide"], "{"), &["standard input is not JSON"]);
-    refusal(&run(&["decide"], r#"{"colour": 1}"#), &["unknown field `colour`"]);
+    refusal(&run(&["decide"], "[5]"), &["expected an object"]);
+    refusal(&run(&["decide"], r#"{"colour": 1}"#), &["line 1, column 9", "unknown field `colour`"]);
+    refusal(
+        &run(&["decide"], r#"{"candidates": [{"model": "m", "tier": "low", "backend": "elsewhere"}]}"#),
+        &["backend `elsewhere`", "`anthropic`, `openai`"],
+    );
     refusal(&run(&["decide"], r#"{"sticky": 99}"#), &["`sticky` is 99"]);
     refusal(&run(&["decide", "--config", "missing.toml"], "{}"), &["cannot read `missing.toml`"]);
+}
+
+#[test]
+fn a_folder_that_is_none_and_a_configuration_with_a_mistake_are_said_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    refusal(&run(&["decide", "--plugins", "/nowhere/at/all"], "{}"), &["`--plugins /nowhere/at/all` is no folder"]);
+    refusal(&run(&["demo", "--plugins", "/nowhere/at/all"], ""), &["is no folder"]);
+    let file = folder.path().join("tollgate.toml");
+    fs::write(&file, "version = 1\n[[model]]\nname = \"m\"\ntier = \"best\"\n").unwrap();
+    let output = run(&["decide", "--config", file.to_str().unwrap()], "{}");
+    refusal(
+        &output,
+        &["tollgate.toml`: line 4, column 8: `model[0].tier`", "expected one of `low`, `middle`, `premium`"],
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1);
+}
+
+#[test]
+fn what_would_go_unnoticed_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tollgate.toml");
+    fs::write(&file, "version = 1\n").unwrap();
+    let warned = |arguments: &[&str], input: &str| {
+        let output = run(arguments, input);
+        (json(&output), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (decision, said) = warned(&["decide", "--json", "--config", file.to_str().unwrap()], "{}");
+    assert_eq!(decision["reason"]["code"], "no-candidate");
+    assert!(said.contains("warning") && said.contains("has no [[model]]"), "{said}");
+    let (_, said) = warned(&["decide", "--json"], "{}");
+    assert!(said.contains("no `input_tokens`"), "{said}");
+    let unpriced = r#"{"input_tokens": 1, "candidates": [{"model": "own", "tier": "premium", "backend": "openai"}]}"#;
+    let (decision, said) = warned(&["decide", "--json"], unpriced);
+    assert!(said.contains("no price for `own`"), "{said}");
+    assert_eq!(decision["model"], "own");
+    let (_, said) = warned(&["decide", "--json"], r#"{"input_tokens": 1}"#);
+    assert_eq!(said, "");
+}
+
+#[test]
+fn configured_budgets_apply_where_a_dispatch_brings_none() {
+    let at = |cost: &str| {
+        format!(r#"{{"scopes": {{"run": "r"}}, "input_tokens": 9000000, "spending": {{"run_cost": "{cost}"}}}}"#)
+    };
+    // The shipped configuration lets a run spend 1,000 dollars; its kill switch stops one at 200, so another one decides here.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tollgate.toml");
+    let policies = tollgate_tests::plugins_folder();
+    fs::write(
+        &file,
+        "version = 1\nmodel = [{ name = \"gpt-5.2\", tier = \"premium\" }]\n\
+         backend = [{ name = \"openai\", models = [\"gpt-5.2\"] }]\npolicy = [{ name = \"budget\" }]\n\
+         budget = [{ scope = \"run\", limit = \"20.00 USD\", owner = \"platform-leads\" }]\n",
+    )
+    .unwrap();
+    let decide = |cost: &str| {
+        let arguments = ["decide", "--json", "--explain", "--config", file.to_str().unwrap(), "--plugins"];
+        json(&run(&[&arguments[..], &[policies.to_str().unwrap()]].concat(), &at(cost)))
+    };
+    let goes = decide("1.00 USD");
+    assert_eq!(goes["outcome"], "proceed");
+    assert!(goes["decision_ns"].as_u64().unwrap() > 0);
+    let stops = decide("21.00 USD");
+    assert_eq!((&stops["outcome"], &stops["by"]), (&"refuse".into(), &"budget".into()));
+    assert_eq!((&stops["reason"]["code"], &stops["reason"]["owner"]), (&"budget".into(), &"platform-leads".into()));
+    assert!(stops["reason"]["text"].as_str().unwrap().starts_with("the budget of platform-leads: "), "{stops}");
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn measure(arguments: &BenchArguments) -> anyhow::Result<Figures> {
     let mut fresh_measured = MeasuredDecision::prepare(&fresh_host)?;
     let fresh =
         latency::fresh(&fresh_host, &mut fresh_measured, share(1.0 - LATENCY_SHARE - CANONICAL_SHARE - THREADS_SHARE));
-    let load = load::measure(|| builder(arguments))?;
+    let load = load::measure(|| builder(arguments), arguments.seconds)?;
 
     let mut figures = Figures {
         decision_p50_ns: latency.decision_p50_ns,
@@ -159,7 +159,7 @@ fn missed(figures: &Figures) -> Vec<String> {
     missed
 }
 
-fn builder(arguments: &BenchArguments) -> HostBuilder {
+fn builder(arguments: &BenchArguments) -> anyhow::Result<HostBuilder> {
     let setup = SetupArguments { config: None, plugins: arguments.plugins.clone() };
     setup.host_builder()
 }
@@ -170,7 +170,7 @@ fn host(arguments: &BenchArguments, isolation: Isolation, lane: Lane) -> anyhow:
         policy.isolation = isolation;
         policy.lane = lane;
     }
-    builder(arguments).build(&configuration).context("the shipped policies are what is measured")
+    builder(arguments)?.build(&configuration).context("the shipped policies are what is measured")
 }
 
 /// Two digits after the point: more would be noise.

@@ -1,23 +1,41 @@
-//! `tollgate decide`: one dispatch, read as JSON from standard input.
+//! `tollgate decide`: one dispatch, read as JSON from standard input. docs/dispatch-format.md is its form.
+
+mod facts;
 
 use std::io::Read;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
-use tollgate_core::{Dispatch, DispatchDocument, Nanodollars, Usage};
+use tollgate_core::form::{self, Object};
+use tollgate_core::{Configuration, Dispatch, DispatchDocument, History, ScopeKind, Usage};
 use tollgate_ledger::prices::{CostOptions, PriceTable};
 use tollgate_runtime::Host;
 
 use crate::output::{self, Table};
 use crate::setup::{self, SetupArguments};
 use crate::view::DecisionView;
+use facts::Fact;
 
 /// The longest dispatch that is read.
 const MAX_INPUT_BYTES: u64 = 16 << 20;
 
+const FORM: &str = "\
+Every field of a dispatch may be left out. An example:
+
+  {\"task_type\": \"refactoring\", \"scopes\": {\"run\": \"r-7\"}, \"input_tokens\": 12000, \"output_tokens\": 800}
+
+Fields: now_ms, waited_ms, task, task_type, stage, priority, approved, scopes, spending, attempts,
+input_tokens, output_tokens, requested_tier, requested_model, sticky, candidates, accounts, tags, counters.
+Amounts are \"0.25 USD\" or whole nanodollars. docs/dispatch-format.md has the form of each of them, and that of
+what --json prints.
+
+Exit status: 0 whatever was decided (read `outcome`), 1 when nothing could be decided, 2 when the arguments are
+not understood.";
+
 #[derive(Args)]
+#[command(after_help = FORM)]
 pub(crate) struct DecideArguments {
     #[command(flatten)]
     setup: SetupArguments,
@@ -32,135 +50,99 @@ pub(crate) struct DecideArguments {
     json: bool,
 }
 
-/// Where a fact came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Origin {
-    /// The document said so.
-    Given,
-    /// Nobody said anything.
-    Default,
-    /// The models and backends of the configuration.
-    Configuration,
-    /// The price table, from the tokens of the document.
-    PriceTable,
-    /// This machine's clock.
-    Clock,
-}
-
-#[derive(Debug, Serialize)]
-struct Fact {
-    fact: String,
-    value: Value,
-    from: Origin,
-}
-
 #[derive(Serialize)]
-struct Explained {
+struct Told {
     #[serde(flatten)]
     decision: DecisionView,
+    /// From the call of `decide` to its return: the first of this process, with its instances made.
+    decision_ns: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     facts: Vec<Fact>,
 }
 
 pub(crate) fn run(arguments: &DecideArguments) -> anyhow::Result<()> {
-    let host = arguments.setup.host_builder().build(&arguments.setup.configuration()?)?;
+    let configuration = arguments.setup.configuration()?;
+    let host = arguments.setup.host_builder()?.build(&configuration)?;
     let prices = setup::prices(arguments.prices.as_deref())?;
-    let mut input = String::new();
-    std::io::stdin().take(MAX_INPUT_BYTES).read_to_string(&mut input).context("cannot read standard input")?;
-    let given: Value = serde_json::from_str(&input)
-        .context("standard input is not JSON: give a dispatch, as in `echo '{}' | tollgate decide`")?;
-    let mut document: DispatchDocument =
-        serde_json::from_value(given.clone()).context("standard input is not a dispatch")?;
-    let clock = given.get("now_ms").is_none();
-    if clock {
+    let (given, mut document) = read()?;
+    if given.get("now_ms").is_none() {
         document.now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
     }
+    for candidate in &document.candidates {
+        // No policy knows a model that no configuration names, and still it has to be told by its name.
+        host.symbols().intern(&candidate.model).context("the `model` of a candidate")?;
+    }
     let mut dispatch = document.to_dispatch(host.catalogue(), host.symbols())?;
+    if given.get("accounts").is_none() {
+        apply_budgets(&configuration, &mut dispatch, &host);
+    }
     price(&document, &mut dispatch, &host, &prices);
     let decision = host.decide(&dispatch);
     let view = DecisionView::of(&decision, &dispatch, &host);
-    let facts = if arguments.explain { facts(&given, &document, &dispatch, &host)? } else { Vec::new() };
-    match (arguments.json, arguments.explain) {
-        (true, true) => output::print_json(&Explained { decision: view, facts }),
-        (true, false) => output::print_json(&view),
-        (false, _) => output::print(&render(&view, &facts, decision.nanoseconds)),
+    let facts = if arguments.explain { facts::of(&given, &document, &dispatch, &host)? } else { Vec::new() };
+    let told = Told { decision: view, decision_ns: decision.nanoseconds, facts };
+    if arguments.json { output::print_json(&told) } else { output::print(&render(&told)) }
+}
+
+/// The document as it was written, and as what it means.
+fn read() -> anyhow::Result<(Value, DispatchDocument)> {
+    let mut input = Vec::new();
+    std::io::stdin().take(MAX_INPUT_BYTES + 1).read_to_end(&mut input).context("cannot read standard input")?;
+    if input.len() as u64 > MAX_INPUT_BYTES {
+        bail!("standard input has more than {MAX_INPUT_BYTES} bytes, which no dispatch has");
+    }
+    let given: Value = form::from_json(&input)
+        .context("standard input is not JSON: give a dispatch, as in `echo '{}' | tollgate decide`")?;
+    let Object(document) = form::from_json(&input).context("standard input is not a dispatch")?;
+    Ok((given, document))
+}
+
+/// The configured budgets on the scopes of the dispatch. Nothing is known of what they spent but the run's own cost.
+fn apply_budgets(configuration: &Configuration, dispatch: &mut Dispatch, host: &Host) {
+    let nothing_spent = History::new(configuration.attempts, &configuration.budgets, Vec::new(), host.symbols());
+    let mut informed = dispatch.clone();
+    nothing_spent.inform(&mut informed);
+    dispatch.accounts = informed.accounts;
+    for account in &mut dispatch.accounts {
+        if account.kind == ScopeKind::Run && account.window_end_ms == u64::MAX {
+            account.spent = dispatch.spending.run_cost;
+        }
     }
 }
 
-/// Prices the candidates that give no estimate from the tokens of the document; those without a price stay at
-/// what they are.
+/// Prices the candidates that give no estimate from the tokens of the document. Those without a price stay at
+/// nothing, and no budget can object to them, so that is said.
 fn price(document: &DispatchDocument, dispatch: &mut Dispatch, host: &Host, prices: &PriceTable) {
     let usage = Usage { uncached_input: document.input_tokens, output: document.output_tokens, ..Usage::default() };
+    let mut unpriced = Vec::new();
     for (index, candidate) in dispatch.candidates.iter_mut().enumerate() {
-        let given = document.candidates.get(index).and_then(|candidate| candidate.estimated_cost);
+        let written = document.candidates.get(index);
+        if written.is_some_and(|written| written.estimated_cost.is_some()) {
+            continue;
+        }
         let name = host.symbols().display(candidate.model);
-        if given.is_none()
-            && let Some(price) = prices.lookup(&name).price()
-            && let Ok(cost) = price.cost(&usage, CostOptions::default())
-        {
-            candidate.estimated_cost = cost;
+        match prices.lookup(&name).price().map(|price| price.cost(&usage, CostOptions::default())) {
+            Some(Ok(cost)) => candidate.estimated_cost = cost,
+            _ => unpriced.push(format!("`{name}`")),
         }
     }
-}
-
-/// Every fact of the dispatch, flattened, with where it came from.
-fn facts(given: &Value, document: &DispatchDocument, dispatch: &Dispatch, host: &Host) -> anyhow::Result<Vec<Fact>> {
-    let mut facts = Vec::new();
-    let mut whole = serde_json::to_value(document)?;
-    if let Some(fields) = whole.as_object_mut() {
-        fields.remove("candidates");
-    }
-    flatten("", &whole, Some(given), &mut facts);
-    if given.get("now_ms").is_none()
-        && let Some(now) = facts.iter_mut().find(|fact| fact.fact == "now_ms")
+    if !unpriced.is_empty() {
+        output::warn(&format!(
+            "no price for {}, so nothing is what it is estimated to cost: give `estimated_cost` or --prices",
+            unpriced.join(", ")
+        ));
+    } else if usage == Usage::default()
+        && !dispatch.candidates.is_empty()
+        && document.candidates.iter().all(|one| one.estimated_cost.is_none())
     {
-        now.from = Origin::Clock;
-    }
-    for (index, candidate) in dispatch.candidates.iter().enumerate() {
-        let name = |symbol| Value::from(host.symbols().display(symbol).as_ref());
-        let given = given.get("candidates").and_then(|candidates| candidates.get(index));
-        let has = |field: &str| given.is_some_and(|given| given.get(field).is_some());
-        let origin = |field, otherwise| if has(field) { Origin::Given } else { otherwise };
-        let otherwise = if given.is_some() { Origin::Default } else { Origin::Configuration };
-        let estimated =
-            if candidate.estimated_cost == Nanodollars::ZERO { Origin::Default } else { Origin::PriceTable };
-        let mut push = |field: &str, value: Value, from| {
-            facts.push(Fact { fact: format!("candidates[{index}].{field}"), value, from });
-        };
-        push("model", name(candidate.model), origin("model", otherwise));
-        push("backend", name(candidate.backend), origin("backend", otherwise));
-        push("tier", candidate.tier.as_str().into(), origin("tier", Origin::Configuration));
-        push("estimated_cost", candidate.estimated_cost.to_string().into(), origin("estimated_cost", estimated));
-        push("health", candidate.health.as_str().into(), origin("health", otherwise));
-        push("hosting", candidate.hosting.as_str().into(), origin("hosting", otherwise));
-        push("warm", candidate.warm.into(), origin("warm", Origin::Default));
-    }
-    Ok(facts)
-}
-
-fn flatten(path: &str, value: &Value, given: Option<&Value>, facts: &mut Vec<Fact>) {
-    let nested = |name: &str| {
-        if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
-    };
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                flatten(&nested(name), value, given.and_then(|given| given.get(name)), facts);
-            }
-        }
-        Value::Array(values) => {
-            for (index, value) in values.iter().enumerate() {
-                flatten(&format!("{path}[{index}]"), value, given.and_then(|given| given.get(index)), facts);
-            }
-        }
-        value => {
-            let from = if given.is_some() { Origin::Given } else { Origin::Default };
-            facts.push(Fact { fact: path.to_owned(), value: value.clone(), from });
-        }
+        output::warn(
+            "no `input_tokens` and no `output_tokens`: every candidate is estimated to cost nothing, and no budget objects",
+        );
     }
 }
 
-fn render(view: &DecisionView, facts: &[Fact], nanoseconds: u32) -> String {
+fn render(told: &Told) -> String {
+    let Told { decision: view, decision_ns, facts } = told;
     let mut text = headline(view);
     text.push_str("\n\nverdicts\n");
     let mut verdicts = Table::new(&["policy", "verdict", "why", "fuel"]);
@@ -181,7 +163,7 @@ fn render(view: &DecisionView, facts: &[Fact], nanoseconds: u32) -> String {
         }
         text.push_str(&table.render());
     }
-    text.push_str(&format!("\ndecided in {nanoseconds} ns, the first call of this process\n"));
+    text.push_str(&format!("\ndecided in {decision_ns} ns, the first call of this process\n"));
     text
 }
 

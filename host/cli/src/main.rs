@@ -17,9 +17,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+const EXIT_STATUS: &str = "\
+Exit status: 0 when the command did what it was asked (`decide` also when it refuses: read `outcome`), 1 when it
+could not, with one line on standard error, 2 when its arguments are not understood.";
+
 /// Decides, before every model call an agent makes, whether it may go, where it goes and what it may cost.
 #[derive(Parser)]
-#[command(name = "tollgate", version, propagate_version = true)]
+#[command(name = "tollgate", version, propagate_version = true, after_help = EXIT_STATUS)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -20,6 +20,11 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Something that is no error and that whoever reads the result has to know, on standard error.
+pub(crate) fn warn(text: &str) {
+    eprintln!("tollgate: warning: {text}");
+}
+
 /// Whether the reader of standard output has left, as `head` does.
 pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let broken = |kind: io::ErrorKind| kind == io::ErrorKind::BrokenPipe;
@@ -69,6 +74,11 @@ impl Table {
     }
 }
 
+/// `1 run`, `2 runs`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// An error and its causes in one text, each said once: messages of libraries repeat their cause.
 pub(crate) fn error_text(error: &anyhow::Error) -> String {
     let mut text = String::new();
@@ -87,6 +97,11 @@ pub(crate) fn error_text(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|runs| counted(runs, "run")), ["0 runs", "1 run", "2 runs"]);
+    }
 
     #[test]
     fn a_cause_is_said_once() {

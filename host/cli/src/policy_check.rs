@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use tollgate_core::Configuration;
 use tollgate_core::config::PolicyConfiguration;
+use tollgate_core::{Configuration, form};
 use tollgate_runtime::{About, Compiled};
 
 use crate::output;
@@ -72,7 +72,7 @@ fn load(arguments: &CheckArguments) -> anyhow::Result<About> {
 
 fn load_one(arguments: &CheckArguments, configuration: &Configuration) -> anyhow::Result<About> {
     // The name of the policy is the file's, which the caller has just typed: only the cause says something new.
-    let host = arguments.setup.host_builder().build(configuration).map_err(|error| match error {
+    let host = arguments.setup.host_builder()?.build(configuration).map_err(|error| match error {
         tollgate_runtime::HostError::Generation(tollgate_runtime::GenerationError::Policy { source, .. }) => {
             anyhow::Error::new(*source)
         }
@@ -83,7 +83,7 @@ fn load_one(arguments: &CheckArguments, configuration: &Configuration) -> anyhow
 
 fn read_table(file: &Path) -> anyhow::Result<toml::Table> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-    text.parse().with_context(|| format!("`{}`", file.display()))
+    form::from_toml(&text).with_context(|| format!("`{}`", file.display()))
 }
 
 fn worlds(about: &About) -> Vec<String> {

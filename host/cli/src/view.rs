@@ -4,7 +4,7 @@
 use serde::Serialize;
 use tollgate_core::{
     BudgetVerdict, Decision, Dispatch, KillSwitchVerdict, Outcome, Reason, Refusal, RetryCeilingVerdict,
-    RoutingVerdict, Source, Tier, Unit, Verdict,
+    RoutingVerdict, Source, Symbol, Tier, Unit, Verdict,
 };
 use tollgate_runtime::Host;
 
@@ -39,6 +39,9 @@ pub(crate) struct ReasonView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<u64>,
     pub(crate) unit: Unit,
+    /// Who answers for the budget that bound, where the policy names them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
     pub(crate) text: String,
 }
 
@@ -57,20 +60,35 @@ pub(crate) struct VerdictView {
 }
 
 impl ReasonView {
-    pub(crate) fn of(reason: &Reason, host: &Host) -> Self {
+    pub(crate) fn of(reason: &Reason, dispatch: &Dispatch, host: &Host) -> Self {
         let number = |number| (reason.unit != Unit::None).then_some(number);
+        let name = host.symbols().display(reason.code).to_string();
+        let owner = names_an_owner(reason, dispatch).then(|| name.clone());
+        let text = reason.display(host.symbols());
         Self {
-            code: host.symbols().display(reason.code).to_string(),
             actual: number(reason.actual),
             limit: number(reason.limit),
             unit: reason.unit,
-            text: reason.display(host.symbols()),
+            text: if owner.is_some() { format!("the budget of {text}") } else { text },
+            code: if owner.is_some() { BUDGET.to_owned() } else { name },
+            owner,
         }
     }
 
     fn named(code: &str) -> Self {
-        Self { code: code.to_owned(), actual: None, limit: None, unit: Unit::None, text: code.replace('-', " ") }
+        let text = code.replace('-', " ");
+        Self { code: code.to_owned(), actual: None, limit: None, unit: Unit::None, owner: None, text }
     }
+}
+
+/// The code of a reason that names who answers for the budget, which is no code.
+pub(crate) const BUDGET: &str = "budget";
+
+/// A budget policy refuses in the name of a budget's owner: then the reason's name is theirs.
+pub(crate) fn names_an_owner(reason: &Reason, dispatch: &Dispatch) -> bool {
+    reason.unit == Unit::Nanodollars
+        && reason.code != Symbol::UNKNOWN
+        && dispatch.accounts.iter().any(|account| account.owner == reason.code)
 }
 
 impl DecisionView {
@@ -109,12 +127,14 @@ impl DecisionView {
             }
             Outcome::Hold { by: source, reason } => {
                 view.by = by(*source);
-                view.reason = Some(ReasonView::of(reason, host));
+                view.reason = Some(ReasonView::of(reason, dispatch, host));
             }
             Outcome::Refuse { by: source, cause } => {
                 view.by = by(*source);
                 view.reason = Some(match cause {
-                    Refusal::Policy(reason) | Refusal::ModelsSwitchedOff(reason) => ReasonView::of(reason, host),
+                    Refusal::Policy(reason) | Refusal::ModelsSwitchedOff(reason) => {
+                        ReasonView::of(reason, dispatch, host)
+                    }
                     Refusal::PolicyFailed(failure) => ReasonView::named(failure.as_str()),
                     other => ReasonView::named(other.as_str()),
                 });
@@ -130,7 +150,7 @@ fn verdict(entry: &tollgate_core::TrailEntry, dispatch: &Dispatch, host: &Host) 
         kind: entry.kind.as_str(),
         verdict: entry.verdict.word(),
         detail: detail(&entry.verdict, dispatch, host),
-        reason: entry.verdict.reason().map(|reason| ReasonView::of(&reason, host)),
+        reason: entry.verdict.reason().map(|reason| ReasonView::of(&reason, dispatch, host)),
         shadow: entry.shadow,
         fuel: entry.fuel,
     }

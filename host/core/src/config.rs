@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use crate::form::{self, FormError};
 use crate::{Hosting, Milliseconds, Nanodollars, OnError, ScopeKind, Tier};
 
 /// The version of the configuration's form that this build reads.
@@ -74,7 +75,7 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Elements of all its tables.
     pub table_elements: usize,
-    /// The guest's stack in bytes. 512 KiB.
+    /// The guest's stack in bytes. 512 KiB. It is a part of the stack of the thread that decides, which has to be larger.
     pub stack_bytes: usize,
     /// The longest string or list, in bytes, that a plugin may return.
     pub result_bytes: usize,
@@ -230,7 +231,19 @@ pub struct BudgetConfiguration {
 
 /// In a configuration an amount names its currency: a bare `5` would be five nanodollars.
 fn written_amount<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Nanodollars, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    struct Written;
+    impl serde::de::Visitor<'_> for Written {
+        type Value = Nanodollars;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an amount of money such as \"25.00 USD\"")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Nanodollars, E> {
+            text.parse().map_err(E::custom)
+        }
+    }
+    deserializer.deserialize_str(Written)
 }
 
 fn written_optional_amount<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Nanodollars>, D::Error> {
@@ -283,11 +296,8 @@ impl Window {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigurationError {
     /// It is not TOML, has an unknown key, a missing key, or a value of the wrong form.
-    #[error("{message}")]
-    Form {
-        /// Which line and column, what is wrong, with the line itself.
-        message: String,
-    },
+    #[error(transparent)]
+    Form(#[from] FormError),
     /// Written for another version of Tollgate.
     #[error("`version = {found}`: this build reads version {CONFIGURATION_VERSION}")]
     Version {
@@ -328,8 +338,7 @@ impl Configuration {
     /// # Errors
     /// The first mistake, with its line where it is one of form.
     pub fn parse(text: &str) -> Result<Self, ConfigurationError> {
-        let configuration: Self = toml::from_str(text)
-            .map_err(|error| ConfigurationError::Form { message: error.to_string().trim_end().to_owned() })?;
+        let configuration: Self = form::from_toml(text)?;
         configuration.check()?;
         Ok(configuration)
     }
@@ -413,7 +422,7 @@ mod tests {
             ("tier = \"premium\"", "tier = \"best\"", "unknown variant `best`"),
             ("scope = \"run\"", "scope = \"run\"\ncolour = 1", "unknown field `colour`"),
             ("models = [\"claude-opus-4-6\"]", "models = [\"gpt-9\"]", "backend `anthropic` serves `gpt-9`"),
-            ("\"10.00 USD\"", "10", "expected a string"),
+            ("\"10.00 USD\"", "10", "`budget[0].limit`: invalid type: integer `10`, expected an amount of money"),
             ("\"10.00 USD\"", "\"10 dollars\"", "`10 dollars` is not an amount of money"),
             ("\"10.00 USD\"", "\"10.00 USD\"\nhard = \"9.00 USD\"", "lower `hard` ceiling of 9.00 USD"),
             ("[[policy]]", "[[policy]]\nname = \"kill-switch\"\n[[policy]]", "two policies are called `kill-switch`"),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::form;
 use crate::{
     Account, Attempts, Candidate, Catalogue, Dispatch, Health, Hosting, Nanodollars, Priority, Reference, Repetition,
     ScopeKind, Spending, Symbol, Symbols, Tier,
@@ -23,7 +24,9 @@ pub struct DispatchDocument {
     pub priority: Option<Priority>,
     pub approved: bool,
     pub scopes: BTreeMap<ScopeKind, String>,
+    #[serde(deserialize_with = "form::object")]
     pub spending: SpendingDocument,
+    #[serde(deserialize_with = "form::object")]
     pub attempts: AttemptsDocument,
     pub input_tokens: u64,
     pub output_tokens: u64,
@@ -31,7 +34,9 @@ pub struct DispatchDocument {
     pub requested_model: Option<String>,
     pub sticky: Option<u32>,
     /// Without any, every model of the configuration is offered on each backend that serves it.
+    #[serde(deserialize_with = "form::objects")]
     pub candidates: Vec<CandidateDocument>,
+    #[serde(deserialize_with = "form::objects")]
     pub accounts: Vec<AccountDocument>,
     pub tags: BTreeMap<String, String>,
     pub counters: BTreeMap<String, u64>,
@@ -120,6 +125,18 @@ pub enum DocumentError {
         /// Which model.
         model: String,
     },
+    /// What no configuration names has no slots and no health.
+    #[error(
+        "candidate `{model}` is on the backend `{backend}`, which no [[backend]] of the configuration names: add it, or use {known}"
+    )]
+    UnknownBackend {
+        /// Which model.
+        model: String,
+        /// On which backend.
+        backend: String,
+        /// The backends there are, for people.
+        known: String,
+    },
     /// The sticky candidate has to be one of them.
     #[error("`sticky` is {sticky}, and there are {candidates} candidates: it is an index into them")]
     StickyOutOfRange {
@@ -134,7 +151,7 @@ impl DispatchDocument {
     /// The dispatch it describes.
     ///
     /// # Errors
-    /// When a candidate's tier is not known or `sticky` names none.
+    /// When a candidate's tier or backend is not known, or `sticky` names none.
     pub fn to_dispatch(&self, catalogue: &Catalogue, symbols: &Symbols) -> Result<Dispatch, DocumentError> {
         let symbol = |name: &Option<String>| name.as_deref().map_or(Symbol::UNKNOWN, |name| symbols.lookup(name));
         let mut dispatch = Dispatch {
@@ -220,9 +237,13 @@ impl CandidateDocument {
             .tier
             .or_else(|| catalogue.tier(model))
             .ok_or_else(|| DocumentError::UnknownTier { model: self.model.clone() })?;
+        let backend = symbols.lookup(&self.backend);
+        if !catalogue.backends().iter().any(|known| known.name == backend) {
+            return Err(self.unknown_backend(catalogue, symbols));
+        }
         Ok(Candidate {
             model,
-            backend: symbols.lookup(&self.backend),
+            backend,
             tier,
             health: self.health,
             hosting: self.hosting,
@@ -230,6 +251,15 @@ impl CandidateDocument {
             free_slots: self.free_slots.unwrap_or(u32::MAX),
             estimated_cost: self.estimated_cost.unwrap_or_default(),
         })
+    }
+}
+
+impl CandidateDocument {
+    fn unknown_backend(&self, catalogue: &Catalogue, symbols: &Symbols) -> DocumentError {
+        let known: Vec<_> =
+            catalogue.backends().iter().map(|backend| format!("`{}`", symbols.display(backend.name))).collect();
+        let known = if known.is_empty() { "a configuration that has one".to_owned() } else { known.join(", ") };
+        DocumentError::UnknownBackend { model: self.model.clone(), backend: self.backend.clone(), known }
     }
 }
 

@@ -17,6 +17,7 @@ mod decision;
 mod dispatch;
 mod document;
 mod duration;
+pub mod form;
 mod history;
 mod money;
 mod ruling;

@@ -23,6 +23,10 @@ use crate::policy::About;
 
 /// Loads policies and decides dispatches. `Send` and `Sync`: share one between all threads.
 ///
+/// Policies run on the stack of the thread that calls [`Host::decide`] or builds the host, which therefore has to be larger than
+/// `limits.stack_bytes` (512 KiB where nothing is said). The 2 MiB of a thread of Rust's standard library are enough for the
+/// default; on a smaller stack a guest that recurses without end ends the process instead of its evaluation.
+///
 /// ```
 /// use tollgate_core::{Configuration, Dispatch, Nanodollars, Outcome, Reference, ScopeKind};
 /// use tollgate_runtime::Host;

@@ -1,17 +1,13 @@
 //! One configured instance of one plugin, in a store of its own, and one evaluation of it within its limits.
 
-use std::sync::Arc;
-
-use tollgate_core::{
-    BudgetVerdict, EvaluationFailure, KillSwitchVerdict, RetryCeilingVerdict, RoutingVerdict, Ruling, Symbol,
-};
+use tollgate_core::{BudgetVerdict, EvaluationFailure, KillSwitchVerdict, RetryCeilingVerdict, RoutingVerdict, Ruling};
 use wasmtime::{Store, Trap};
 
 use crate::bindings::{plugin, types};
 use crate::component::{Component, Exports, TRACK};
 use crate::convert::{self, Moment};
 use crate::lent::{LentExports, LentModule};
-use crate::state::{Misuse, Naming, State};
+use crate::state::{Declared, Misuse, Naming, State};
 
 /// After this many evaluations an instance is replaced: whatever a guest keeps to itself does not last.
 const RETIRE_AFTER: u32 = 100_000;
@@ -27,7 +23,8 @@ pub(crate) struct Instance {
     deadline_ticks: u64,
     reads_lazy_facts: bool,
     calls: u32,
-    poisoned: bool,
+    /// What the last evaluation failed of. An instance that failed is poisoned.
+    failure: Option<wasmtime::Error>,
 }
 
 /// How it is called.
@@ -95,7 +92,7 @@ impl Instance {
             deadline_ticks: engine.deadline_ticks(),
             reads_lazy_facts: component.reads_lazy_facts(),
             calls: 0,
-            poisoned: false,
+            failure: None,
         }
     }
 
@@ -115,7 +112,7 @@ impl Instance {
         &mut self,
         component: &Component,
         json: &str,
-        declared_tags: Arc<[Symbol]>,
+        declared: Declared,
     ) -> Result<(), InstanceError> {
         let answer = match &mut self.way {
             Way::Canonical(exports) => exports.plugin.call_configure(&mut self.store, json),
@@ -127,7 +124,7 @@ impl Instance {
         answer
             .map_err(|error| InstanceError::Configure(tell(&error)))?
             .map_err(|refusal| InstanceError::Refused(one_line(&refusal)))?;
-        self.store.data_mut().begin_evaluating(declared_tags);
+        self.store.data_mut().begin_evaluating(declared);
         Ok(())
     }
 
@@ -137,9 +134,26 @@ impl Instance {
         self.deadline_ticks = component.engine().configure_deadline_ticks();
     }
 
+    /// What the last evaluation failed of and what its author does about it, in one line.
+    pub(crate) fn told_failure(&self) -> Option<String> {
+        let error = self.failure.as_ref()?;
+        Some(match error.downcast_ref::<Trap>() {
+            Some(Trap::OutOfFuel) => "it used up its fuel; is there an endless loop? (limits.fuel)".to_owned(),
+            Some(Trap::UnreachableCodeReached) => {
+                "it panicked: a native test with the SDK's test kit shows where, unless memory ran out (limits.memory_bytes)"
+                    .to_owned()
+            }
+            // A Rust guest's own stack lies at the beginning of its memory.
+            Some(Trap::MemoryOutOfBounds) => {
+                "it reached outside of its memory: is there too deep a recursion, or unsafe code?".to_owned()
+            }
+            _ => one_line(&tell(error)),
+        })
+    }
+
     /// Whether it can be asked again.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.poisoned && self.calls < RETIRE_AFTER
+        self.failure.is_none() && self.calls < RETIRE_AFTER
     }
 
     pub(crate) fn kill_switch(&mut self, ruling: &Ruling<'_>, moment: Moment) -> Evaluated<KillSwitchVerdict> {
@@ -226,8 +240,9 @@ impl Instance {
         }
         self.store.set_epoch_deadline(self.deadline_ticks);
         let result = self.store.set_fuel(self.fuel_limit).and_then(|()| call(self)).map_err(|error| {
-            self.poisoned = true;
-            classify(&error)
+            let failure = classify(&error);
+            self.failure = Some(error);
+            failure
         });
         let left = self.store.get_fuel().unwrap_or(0);
         Evaluated { result, fuel: self.fuel_limit.saturating_sub(left) }

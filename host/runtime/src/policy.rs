@@ -21,7 +21,7 @@ use crate::lent::{Lane, WhyCanonical};
 use crate::loader::Loader;
 use crate::probe::{self, ProbeError, ProbeFigures};
 use crate::schema;
-use crate::state::Naming;
+use crate::state::{Declared, Naming};
 
 /// The most counters that a plugin may have kept for it.
 const MAX_COUNTERS: usize = 8;
@@ -40,7 +40,7 @@ pub(crate) struct Policy {
     pub(crate) counters: Vec<CounterRule>,
     component: Component,
     configuration: String,
-    tags: Arc<[Symbol]>,
+    declared: Declared,
     about: About,
 }
 
@@ -157,13 +157,14 @@ impl Policy {
         let symbols = loader.symbols();
         let tags = intern(symbols, description.tags.iter())?;
         let counters = counter_rules(symbols, &description)?;
+        let declared = Declared { tags, counters: counters.iter().map(|rule| rule.name).collect() };
         let configuration = configuration.to_string();
-        instance.configure(&component, &configuration, Arc::clone(&tags))?;
+        instance.configure(&component, &configuration, declared.clone())?;
 
         let kinds: Vec<_> = component.kinds().collect();
-        let lane = service_lane(&component, &configuration, &tags);
+        let lane = service_lane(&component, &configuration, &declared);
         let fresh = |lane: &Lane| {
-            let mut instance = start_configured(&component, lane, &configuration, &tags)?;
+            let mut instance = start_configured(&component, lane, &configuration, &declared)?;
             instance.be_patient(&component);
             Ok(instance)
         };
@@ -194,14 +195,14 @@ impl Policy {
             counters,
             component,
             configuration,
-            tags,
+            declared,
             about,
         })
     }
 
     /// A new configured instance.
     pub(crate) fn instantiate(&self) -> Result<Instance, InstanceError> {
-        start_configured(&self.component, &self.about.lane, &self.configuration, &self.tags)
+        start_configured(&self.component, &self.about.lane, &self.configuration, &self.declared)
     }
 
     pub(crate) const fn about(&self) -> &About {
@@ -213,21 +214,21 @@ fn start_configured(
     component: &Component,
     lane: &Lane,
     configuration: &str,
-    tags: &Arc<[Symbol]>,
+    declared: &Declared,
 ) -> Result<Instance, InstanceError> {
     let mut instance = match (lane, component.lent()) {
         (Lane::Lent, Ok(lent)) => Instance::start_lent(component, lent, Naming::Known)?,
         _ => Instance::start(component, Naming::Known)?,
     };
-    instance.configure(component, configuration, Arc::clone(tags))?;
+    instance.configure(component, configuration, declared.clone())?;
     Ok(instance)
 }
 
 /// The lane that the policy is called on: the lent one where it can be configured there as it was on the other.
-fn service_lane(component: &Component, configuration: &str, tags: &Arc<[Symbol]>) -> Lane {
+fn service_lane(component: &Component, configuration: &str, declared: &Declared) -> Lane {
     match component.lent() {
         Err(why) => Lane::Canonical(why.clone()),
-        Ok(_) => match start_configured(component, &Lane::Lent, configuration, tags) {
+        Ok(_) => match start_configured(component, &Lane::Lent, configuration, declared) {
             Ok(_) => Lane::Lent,
             Err(error) => Lane::Canonical(WhyCanonical::Unfit(error.to_string())),
         },

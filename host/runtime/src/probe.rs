@@ -34,12 +34,14 @@ pub struct ProbeFigures {
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// It failed on a sample.
-    #[error("as {kind} it fails on a sample dispatch: {}", failure.as_str())]
+    #[error("as {kind} it fails on a sample dispatch: {}: {cause}", failure.as_str())]
     Failed {
         /// As which kind.
         kind: PolicyKind,
         /// How.
         failure: EvaluationFailure,
+        /// Of what, and what to do about it.
+        cause: String,
     },
     /// The same dispatch, another verdict.
     #[error(
@@ -134,12 +136,30 @@ fn ask(instance: &mut Instance, kind: PolicyKind, dispatch: &Dispatch) -> Result
         ruling.settle_route();
     }
     let (verdict, fuel) = chain::evaluate(instance, kind, &ruling, Moment::Dispatch);
-    let verdict = verdict.map_err(|failure| ProbeError::Failed { kind, failure })?;
+    let failed = |failure| ProbeError::Failed { kind, failure, cause: cause(failure, instance.told_failure()) };
+    let verdict = verdict.map_err(failed)?;
     let entry = TrailEntry { policy: PolicyIndex(0), kind, verdict, shadow: true, fuel, nanoseconds: 0 };
     match ruling.judge(entry, OnError::Refuse).verdict {
-        Verdict::Failed(failure, _) => Err(ProbeError::Failed { kind, failure }),
+        Verdict::Failed(failure, _) => Err(failed(failure)),
         verdict => Ok((verdict, fuel)),
     }
+}
+
+/// What happened, and what its author does about it.
+fn cause(failure: EvaluationFailure, told: Option<String>) -> String {
+    let advice = match failure {
+        // What is told of these says it all.
+        EvaluationFailure::OutOfFuel | EvaluationFailure::DeadlineExceeded | EvaluationFailure::Trapped => "",
+        EvaluationFailure::InvalidResult => {
+            "; what it returns is not of the contract, so build it with the SDK, or with bindings of this version's `wit/`"
+        }
+        EvaluationFailure::CandidateOutOfRange => {
+            "it chose a candidate that was not offered; what it returns is an index into `candidates`, from 0"
+        }
+        EvaluationFailure::BelowFloor => "it chose a candidate whose tier is below the `floor` of its facts",
+        EvaluationFailure::NoInstance => "no instance of it could be made",
+    };
+    format!("{}{advice}", told.unwrap_or_default())
 }
 
 fn raise_floor() -> TrailEntry {

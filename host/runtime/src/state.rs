@@ -23,9 +23,16 @@ pub(crate) struct State {
     phase: Phase,
     naming: Naming,
     interned: u32,
-    /// Names that `tag` may ask for.
-    declared_tags: Arc<[Symbol]>,
+    /// What the lazy facts may be asked for.
+    declared: Declared,
     call: CallFacts,
+}
+
+/// What `describe` says that a plugin reads: it is answered about nothing else.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Declared {
+    pub(crate) tags: Arc<[Symbol]>,
+    pub(crate) counters: Arc<[Symbol]>,
 }
 
 /// Names are interned while a plugin is configured, and only then.
@@ -65,15 +72,15 @@ impl State {
             phase: Phase::Configure,
             naming,
             interned: 0,
-            declared_tags: Arc::default(),
+            declared: Declared::default(),
             call: CallFacts::default(),
         }
     }
 
     /// From now on it is asked about dispatches.
-    pub(crate) fn begin_evaluating(&mut self, declared_tags: Arc<[Symbol]>) {
+    pub(crate) fn begin_evaluating(&mut self, declared: Declared) {
         self.phase = Phase::Evaluate;
-        self.declared_tags = declared_tags;
+        self.declared = declared;
     }
 
     /// Points the lazy facts at a dispatch. Nothing is allocated once the buffers have grown.
@@ -147,7 +154,7 @@ impl Host for State {
 
     fn tag(&mut self, name: u32) -> wasmtime::Result<Option<u32>> {
         let name = Symbol::from_u32(name);
-        if !self.declared_tags.contains(&name) {
+        if !self.declared.tags.contains(&name) {
             return Ok(None);
         }
         let value = self.call.tags.iter().find(|(tag, _)| *tag == name);
@@ -156,6 +163,9 @@ impl Host for State {
 
     fn number(&mut self, counter: u32) -> wasmtime::Result<Option<u64>> {
         let name = Symbol::from_u32(counter);
+        if !self.declared.counters.contains(&name) {
+            return Ok(None);
+        }
         Ok(self.call.counters.iter().find(|(counter, _)| *counter == name).map(|(_, count)| *count))
     }
 
@@ -168,5 +178,28 @@ impl Host for State {
             ReferenceKind::Sample => self.call.sample,
         };
         Ok(reference.map(Reference::as_u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_plugin_declared_is_answered() -> Result<(), Box<dyn std::error::Error>> {
+        let symbols = Arc::new(Symbols::new());
+        let configuration = tollgate_core::Configuration::parse("version = 1")?;
+        let catalogue = Arc::new(Catalogue::new(&configuration, &symbols)?);
+        let [mine, others] = [symbols.intern("mine")?, symbols.intern("others")?];
+        let mut state = State::new(StoreLimits::default(), Naming::New, symbols, catalogue);
+        state.begin_evaluating(Declared { tags: Arc::from([mine]), counters: Arc::from([mine]) });
+        state.attend(&Dispatch {
+            tags: vec![(mine, others), (others, mine)],
+            counters: vec![(mine, 1), (others, 2)],
+            ..Dispatch::default()
+        });
+        assert_eq!((state.number(mine.as_u32())?, state.number(others.as_u32())?), (Some(1), None));
+        assert_eq!((state.tag(mine.as_u32())?, state.tag(others.as_u32())?), (Some(others.as_u32()), None));
+        Ok(())
     }
 }

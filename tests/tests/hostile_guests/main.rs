@@ -29,12 +29,12 @@ macro_rules! guests {
 
 guests! {
     endless_loop: "endless-loop" |guest| {
-        is_refused(guest, "as budget it fails on a sample dispatch: out-of-fuel");
+        is_refused(guest, "as budget it fails on a sample dispatch: out-of-fuel: it used up its fuel; is there an endless loop? (limits.fuel");
         fails(guest, &[(Budget, OutOfFuel)]);
         in_service::fails_within(guest, &[(Budget, DeadlineExceeded)], PLENTY_OF_FUEL);
     };
     endless_questions: "endless-questions" |guest| {
-        is_refused(guest, "as budget it fails on a sample dispatch: out-of-fuel");
+        is_refused(guest, "as budget it fails on a sample dispatch: out-of-fuel: it used up its fuel; is there an endless loop? (limits.fuel");
         in_service::fails_within(guest, &[(Budget, DeadlineExceeded)], PLENTY_OF_FUEL);
         fails(guest, &[(Budget, OutOfFuel)]);
     };
@@ -43,19 +43,19 @@ guests! {
         refused::within(guest, PLENTY_TO_CONFIGURE, "`configure` failed: it ran past its deadline (limits.deadline)");
     };
     memory_bomb: "memory-bomb" |guest| {
-        is_refused(guest, "as budget it fails on a sample dispatch: trapped");
+        is_refused(guest, "trapped: it panicked: a native test with the SDK's test kit shows where, unless memory ran out (limits.memory_bytes)");
         fails(guest, &[(Budget, Trapped)]);
     };
     large_memory: "large-memory" |guest| is_refused(guest, "more than `limits` allow: memory has a minimum byte size of 33");
     large_table: "large-table" |guest| is_refused(guest, "more than `limits` allow: table index 0 has a minimum element size of 20");
     deep_recursion: "deep-recursion" |guest| {
-        is_refused(guest, "as budget it fails on a sample dispatch: trapped");
+        is_refused(guest, "as budget it fails on a sample dispatch: trapped: it reached outside of its memory: is there too deep a recursion");
         fails(guest, &[(Budget, Trapped)]);
     };
     trap_in_describe: "trap-in-describe" |guest| is_refused(guest, "`describe` failed: it panicked");
     trap_in_configure: "trap-in-configure" |guest| is_refused(guest, "`configure` failed: it panicked");
     trap_in_evaluate: "trap-in-evaluate" |guest| {
-        is_refused(guest, "as kill-switch it fails on a sample dispatch: trapped");
+        is_refused(guest, "as kill-switch it fails on a sample dispatch: trapped: it panicked: a native test");
         fails(guest, &[(KillSwitch, Trapped), (RetryCeiling, Trapped), (Routing, Trapped), (Budget, Trapped)]);
     };
     trap_in_post_return: "trap-in-post-return" |guest| {
@@ -90,23 +90,23 @@ guests! {
     long_name: "long-name" |guest| is_refused(guest, "`configure` failed: a name of 100000 bytes");
     names_without_end: "names-without-end" |guest| is_refused(guest, "names");
     interns_while_evaluating: "interns-while-evaluating" |guest| {
-        is_refused(guest, "as budget it fails on a sample dispatch: trapped");
+        is_refused(guest, "as budget it fails on a sample dispatch: trapped: `intern` may be called only during `configure`");
         fails(guest, &[(Budget, Trapped)]);
     };
     too_many_counters: "too-many-counters" |guest| is_refused(guest, "9 counters: at most 8 are kept");
     same_counters: "same-counters" |guest| is_refused(guest, "two counters called `failures`");
     too_many_tags: "too-many-tags" |guest| is_refused(guest, "1000 tags: at most 64 are read");
     candidate_out_of_range: "candidate-out-of-range" |guest| {
-        is_refused(guest, "as routing it fails on a sample dispatch: candidate-out-of-range");
+        is_refused(guest, "as routing it fails on a sample dispatch: candidate-out-of-range: it chose a candidate that was not offered");
         fails(guest, &[(Routing, CandidateOutOfRange)]);
     };
     candidate_below_floor: "candidate-below-floor" |guest| {
-        is_refused(guest, "as routing it fails on a sample dispatch: below-floor");
+        is_refused(guest, "as routing it fails on a sample dispatch: below-floor: it chose a candidate whose tier is below the `floor`");
         fails(guest, &[(Routing, BelowFloor)]);
     };
     hidden_state: "hidden-state" |guest| is_refused(guest, "a policy keeps no state");
     invalid_verdict: "invalid-verdict" |guest| {
-        is_refused(guest, "as retry-ceiling it fails on a sample dispatch: invalid-result");
+        is_refused(guest, "as retry-ceiling it fails on a sample dispatch: invalid-result: unexpected discriminant: 200; what it returns is not of the contract");
         fails(guest, &[(RetryCeiling, InvalidResult)]);
     };
     invalid_tier: "invalid-tier" |guest| {

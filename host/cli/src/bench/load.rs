@@ -11,25 +11,27 @@ use tollgate_runtime::control::measured_configuration;
 
 use super::median;
 
-const TIMES: usize = 5;
+/// How often both are measured where there is time for it: compiling the four takes some two seconds.
+const MOST_TIMES: u32 = 5;
 
 pub(super) struct LoadFigures {
     pub(super) cold_ms: f64,
     pub(super) cached_ms: f64,
 }
 
-pub(super) fn measure(builder: impl Fn() -> HostBuilder) -> anyhow::Result<LoadFigures> {
+/// Once for every two of the seconds that the rest is measured for, and at least once.
+pub(super) fn measure(builder: impl Fn() -> anyhow::Result<HostBuilder>, seconds: u32) -> anyhow::Result<LoadFigures> {
     let clock = Clock::new();
     let configuration = measured_configuration();
     let load_ms = |cache: &Folder| -> anyhow::Result<f64> {
         let started = clock.now();
-        let host = builder().compile_cache(&cache.path).build(&configuration)?;
+        let host = builder()?.compile_cache(&cache.path).build(&configuration)?;
         let taken = started.elapsed();
         drop(host);
         Ok(taken.as_secs_f64() * 1_000.0)
     };
     let (mut cold, mut cached) = (Vec::new(), Vec::new());
-    for _ in 0..TIMES {
+    for _ in 0..(seconds / 2).clamp(1, MOST_TIMES) {
         let cache = Folder::new()?;
         cold.push(load_ms(&cache)?);
         cached.push(load_ms(&cache)?);

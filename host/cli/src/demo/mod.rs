@@ -48,7 +48,7 @@ struct Example {
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     let configuration = Configuration::parse(CONFIGURATION)?;
     let setup = SetupArguments { config: None, plugins: arguments.plugins.clone() };
-    let host = setup.host_builder().build(&configuration)?;
+    let host = setup.host_builder()?.build(&configuration)?;
     let rows = generate::pipeline(arguments.seed);
     let mut examples = Vec::new();
     let summary = replay::summarise(&host, &configuration, &PriceTable::builtin(), rows, |decided| {

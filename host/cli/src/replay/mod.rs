@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
     let prices = setup::prices(arguments.prices.as_deref())?;
     let configuration = arguments.setup.configuration()?;
     let trace = trace::read(&arguments.trace, arguments.on_malformed)?;
-    let host = arguments.setup.host_builder().build(&configuration)?;
+    let host = arguments.setup.host_builder()?.build(&configuration)?;
     if let Some(decisions) = &arguments.decisions
         && decisions.canonicalize().ok() == Some(arguments.trace.canonicalize()?)
     {

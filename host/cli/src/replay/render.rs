@@ -5,7 +5,7 @@ use std::fmt::Write;
 use tollgate_core::PolicyKind;
 
 use super::tally::{Bar, Summary, share};
-use crate::output::Table;
+use crate::output::{Table, counted};
 
 pub(crate) fn summary(summary: &Summary) -> String {
     let mut text = String::new();
@@ -21,7 +21,7 @@ pub(crate) fn summary(summary: &Summary) -> String {
 
 fn head(text: &mut String, summary: &Summary) -> std::fmt::Result {
     let count = |outcome| summary.outcomes.get(outcome).copied().unwrap_or(0);
-    writeln!(text, "{} invocations in {} runs were decided", summary.decisions, summary.runs)?;
+    writeln!(text, "decided: {} in {}", counted(summary.decisions, "invocation"), counted(summary.runs, "run"))?;
     writeln!(
         text,
         "  {} proceeded, {} were held for a human, {} were refused; {} waited first, {} s in all",
@@ -35,7 +35,7 @@ fn head(text: &mut String, summary: &Summary) -> std::fmt::Result {
         writeln!(text, "  {} were still waiting at the end", count("slow"))?;
     }
     if summary.skipped_lines > 0 {
-        writeln!(text, "  {} malformed lines were passed over", summary.skipped_lines)?;
+        writeln!(text, "  passed over: {}", counted(summary.skipped_lines, "malformed line"))?;
     }
     Ok(())
 }
@@ -128,7 +128,8 @@ fn costs(text: &mut String, summary: &Summary) -> std::fmt::Result {
     table.row(["recorded cost of what was stopped".to_owned(), dollars(&summary.blocked_cost_usd)]);
     write!(text, "{}", table.render())?;
     if summary.recorded_cost_unknown > 0 {
-        writeln!(text, "  {} invocations have no recorded cost, and count for nothing", summary.recorded_cost_unknown)?;
+        let unknown = counted(summary.recorded_cost_unknown, "invocation");
+        writeln!(text, "  no recorded cost, which counts for nothing: {unknown}")?;
     }
     writeln!(text, "  assumed: {}", summary.decided_cost_assumption)
 }

@@ -9,6 +9,7 @@ use tollgate_runtime::Host;
 
 use super::timeline::DecidedRow;
 use super::trace::RowStatus;
+use crate::view::{BUDGET, names_an_owner};
 
 /// Upper ends of the latency histogram's bars in nanoseconds, each twice the one before.
 const BARS: [u32; 8] = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, u32::MAX];
@@ -234,7 +235,10 @@ impl Summary {
     }
 
     fn add_stop(&mut self, decided: &DecidedRow, host: &Host) {
-        let named = |reason: &tollgate_core::Reason| host.symbols().display(reason.code).to_string();
+        let named = |reason: &tollgate_core::Reason| {
+            let name = host.symbols().display(reason.code);
+            if names_an_owner(reason, &decided.dispatch) { format!("{BUDGET} of {name}") } else { name.to_string() }
+        };
         let (by, reason) = match &decided.decision.outcome {
             Outcome::Hold { by, reason } => (by, named(reason)),
             Outcome::Refuse { by, cause } => match cause {

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tollgate_core::form::{self, Object};
 use tollgate_core::{Nanodollars, Priority, Usage};
 
 use super::OnMalformed;
@@ -59,10 +60,10 @@ pub(crate) enum RowStatus {
 #[derive(Deserialize)]
 struct Line {
     run: String,
-    #[serde(alias = "phase")]
     stage: Option<String>,
-    #[serde(alias = "task_id")]
+    phase: Option<String>,
     task: Option<String>,
+    task_id: Option<String>,
     task_type: Option<String>,
     organisation: Option<String>,
     team: Option<String>,
@@ -131,7 +132,12 @@ fn parse(number: usize, bytes: &[u8]) -> anyhow::Result<Row> {
     if bytes.len() > MAX_LINE_BYTES {
         bail!("it has {} bytes, and a line has at most {MAX_LINE_BYTES}", bytes.len());
     }
-    let line: Line = serde_json::from_slice(bytes)?;
+    let Object(line) = form::from_json::<Object<Line>>(bytes).map_err(|error| {
+        // The line of the trace is told by the caller; a line of JSON has only a column.
+        anyhow!("column {}: {}", error.column, error.without_place())
+    })?;
+    let task = either(("task", line.task.as_ref()), ("task_id", line.task_id.as_ref()))?;
+    let stage = either(("stage", line.stage.as_ref()), ("phase", line.phase.as_ref()))?;
     let started_ms = u64::try_from(line.started_at.as_millisecond()).context("`started_at` lies before 1970")?;
     let duration_ms = match (line.duration_ms, line.duration_s) {
         (Some(milliseconds), _) => milliseconds,
@@ -149,9 +155,9 @@ fn parse(number: usize, bytes: &[u8]) -> anyhow::Result<Row> {
     Ok(Row {
         line: number,
         usage: line.usage()?,
-        task: line.task.unwrap_or_else(|| line.run.clone()),
+        task: task.unwrap_or_else(|| line.run.clone()),
         run: line.run,
-        stage: line.stage.unwrap_or_default(),
+        stage: stage.unwrap_or_default(),
         task_type: line.task_type,
         organisation: line.organisation,
         team: line.team,
@@ -168,6 +174,18 @@ fn parse(number: usize, bytes: &[u8]) -> anyhow::Result<Row> {
         proposal: line.proposal_key,
         cost,
     })
+}
+
+/// A field with two names, which may say the same twice.
+fn either(one: (&str, Option<&String>), other: (&str, Option<&String>)) -> anyhow::Result<Option<String>> {
+    match (one.1, other.1) {
+        (Some(first), Some(second)) if first != second => bail!(
+            "`{}` is `{first}` and `{}` is `{second}`: they are two names of one field, so leave one of them out",
+            one.0,
+            other.0
+        ),
+        (first, second) => Ok(first.or(second).cloned()),
+    }
 }
 
 impl Line {
@@ -221,10 +239,21 @@ mod tests {
             ("\"duration_s\":164,", "", "neither `duration_s` nor `duration_ms`"),
             ("0.41586499999999993", "-1", "cost_usd"),
             ("{\"run\":\"r\",", "{", "missing field `run`"),
-            ("\"input_tokens\":2", "\"input_tokens\":-2", "invalid value"),
+            ("\"input_tokens\":2", "\"input_tokens\":-2", "`input_tokens`: invalid value"),
+            ("\"task_id\"", "\"task\":\"6\",\"task_id\"", "`task` is `6` and `task_id` is `5`"),
+            ("\"run\":\"r\"", "\"run\":7", "column 8: `run`: invalid type: integer `7`, expected a string"),
+            (LINE, "[\"r\"]", "expected an object"),
         ] {
             let error = parse(1, LINE.replace(from, to).as_bytes()).map(|_| ()).map_err(|error| format!("{error:#}"));
             assert!(error.as_ref().is_err_and(|error| error.contains(says)), "{to}: {error:?}");
+            assert!(error.as_ref().is_err_and(|error| !error.contains("at line")), "{to}: {error:?}");
         }
+    }
+
+    #[test]
+    fn two_names_may_say_the_same_and_a_byte_order_mark_nothing() -> anyhow::Result<()> {
+        let line = LINE.replace("\"task_id\"", "\"task\":\"5\",\"task_id\"");
+        assert_eq!(parse(1, format!("\u{feff}{line}").as_bytes())?.task, "5");
+        Ok(())
     }
 }
