@@ -7,9 +7,9 @@ use std::{env, fs, io};
 use arc_swap::ArcSwap;
 use quanta::Clock;
 use tollgate_core::{
-    Catalogue, Configuration, ConfigurationError, CounterRule, Decision, Dispatch, InternError, KillSwitchVerdict,
-    PolicyIndex, PolicyKind, Ruling, Selector, Switch, SwitchBoard, Symbol, Symbols, TooManySwitches, TrailEntry, Trip,
-    Verdict,
+    Catalogue, Configuration, ConfigurationError, CounterRule, Covered, Decision, Dispatch, InternError,
+    KillSwitchVerdict, PolicyIndex, PolicyKind, Ruling, Selector, Switch, SwitchBoard, Symbol, Symbols,
+    TooManySwitches, TrailEntry, Trip, Verdict,
 };
 
 use crate::cache::CompileCache;
@@ -195,8 +195,25 @@ impl Host {
     pub fn decide(&self, dispatch: &Dispatch) -> Decision {
         let started = self.clock.raw();
         let generation = self.generation.load();
-        let switches = self.switches.load();
-        let mut ruling = Ruling::open(dispatch, &switches);
+        let covered = self.switches.load().covered(dispatch);
+        let mut decision = self.rule(dispatch, covered, &generation);
+        self.act_on(&decision.trail, dispatch, &generation);
+        decision.nanoseconds = self.nanoseconds_since(started);
+        decision
+    }
+
+    /// Decides a dispatch of the past as [`Host::decide`] would have, with what the switches covered then. It engages
+    /// nothing and tells nobody: what it decides is for reading, not for sending.
+    pub fn decide_again(&self, dispatch: &Dispatch, covered: Covered) -> Decision {
+        let started = self.clock.raw();
+        let mut decision = self.rule(dispatch, covered, &self.generation.load());
+        decision.nanoseconds = self.nanoseconds_since(started);
+        decision
+    }
+
+    /// Asks the chain of a generation.
+    fn rule(&self, dispatch: &Dispatch, covered: Covered, generation: &Generation) -> Decision {
+        let mut ruling = Ruling::open_covered(dispatch, covered);
         let mut chain = generation.take_chain();
         for (kind, policies) in generation.order() {
             if ruling.is_settled() {
@@ -212,10 +229,7 @@ impl Host {
             }
         }
         generation.put_chain(chain);
-        let mut decision = ruling.conclude(generation.id);
-        self.act_on(&decision.trail, dispatch, &generation);
-        decision.nanoseconds = self.nanoseconds_since(started);
-        decision
+        ruling.conclude(generation.id)
     }
 
     fn nanoseconds_since(&self, started: u64) -> u32 {
