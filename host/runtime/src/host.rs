@@ -326,6 +326,14 @@ impl Host {
         self.generation.load().policies().cloned().collect()
     }
 
+    /// What is known about each policy of a generation, in the order that a verdict's [`PolicyIndex`] counts; nothing where the
+    /// generation is no longer kept.
+    #[must_use]
+    pub fn policies_of(&self, generation: u64) -> Option<Vec<About>> {
+        let running = self.generation.load();
+        (running.id == generation).then(|| running.policies().cloned().collect())
+    }
+
     /// What a policy of the running generation is called.
     #[must_use]
     pub fn policy_name(&self, index: PolicyIndex) -> Arc<str> {
