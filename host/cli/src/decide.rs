@@ -6,11 +6,14 @@ use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
-use tollgate_core::{Dispatch, DispatchDocument, Nanodollars, Usage};
+use tollgate_core::{Decision, Dispatch, DispatchDocument, Nanodollars, Usage};
 use tollgate_ledger::prices::{CostOptions, PriceTable};
+use tollgate_ledger::records::{Origin, ResultRecord};
 use tollgate_runtime::Host;
 
-use crate::output::{self, Table};
+use crate::output;
+use crate::records::facts::Fact;
+use crate::records::{policy_set, render};
 use crate::setup::{self, SetupArguments};
 use crate::view::DecisionView;
 
@@ -30,29 +33,6 @@ pub(crate) struct DecideArguments {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-/// Where a fact came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Origin {
-    /// The document said so.
-    Given,
-    /// Nobody said anything.
-    Default,
-    /// The models and backends of the configuration.
-    Configuration,
-    /// The price table, from the tokens of the document.
-    PriceTable,
-    /// This machine's clock.
-    Clock,
-}
-
-#[derive(Debug, Serialize)]
-struct Fact {
-    fact: String,
-    value: Value,
-    from: Origin,
 }
 
 #[derive(Serialize)]
@@ -83,7 +63,7 @@ pub(crate) fn run(arguments: &DecideArguments) -> anyhow::Result<()> {
     match (arguments.json, arguments.explain) {
         (true, true) => output::print_json(&Explained { decision: view, facts }),
         (true, false) => output::print_json(&view),
-        (false, _) => output::print(&render(&view, &facts, decision.nanoseconds)),
+        (false, _) => output::print(&render(&decision, &dispatch, &host, &facts)),
     }
 }
 
@@ -160,40 +140,20 @@ fn flatten(path: &str, value: &Value, given: Option<&Value>, facts: &mut Vec<Fac
     }
 }
 
-fn render(view: &DecisionView, facts: &[Fact], nanoseconds: u32) -> String {
-    let mut text = headline(view);
+/// The same as `tollgate explain` shows of a recorded decision.
+fn render(decision: &Decision, dispatch: &Dispatch, host: &Host, facts: &[Fact]) -> String {
+    let policies = policy_set(decision.generation, &host.policies());
+    let (result, shadow) = ResultRecord::of(decision, dispatch, host.symbols(), &policies);
+    let mut text = render::headline(&result);
     text.push_str("\n\nverdicts\n");
-    let mut verdicts = Table::new(&["policy", "verdict", "why", "fuel"]);
-    for verdict in &view.verdicts {
-        let why = verdict.reason.as_ref().map(|reason| reason.text.clone()).or_else(|| verdict.detail.clone());
-        let said = if verdict.shadow { format!("({})", verdict.verdict) } else { verdict.verdict.to_owned() };
-        verdicts.row([verdict.policy.clone(), said, why.unwrap_or_default(), verdict.fuel.to_string()]);
-    }
-    text.push_str(&verdicts.render());
+    let of_shadows = shadow.iter().map(|verdict| (verdict, true));
+    let mut verdicts: Vec<_> = result.verdicts.iter().map(|verdict| (verdict, false)).chain(of_shadows).collect();
+    verdicts.sort_by_key(|(verdict, _)| verdict.kind);
+    text.push_str(&render::verdicts(verdicts.into_iter()));
     if !facts.is_empty() {
         text.push_str("\nfacts\n");
-        let mut table = Table::new(&["fact", "value", "from"]);
-        for fact in facts {
-            let value = fact.value.as_str().map_or_else(|| fact.value.to_string(), str::to_owned);
-            let from = serde_json::to_value(fact.from).ok();
-            let from = from.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
-            table.row([fact.fact.clone(), value, from]);
-        }
-        text.push_str(&table.render());
+        text.push_str(&render::facts(facts));
     }
-    text.push_str(&format!("\ndecided in {nanoseconds} ns, the first call of this process\n"));
+    text.push_str(&format!("\ndecided in {} ns, the first call of this process\n", decision.nanoseconds));
     text
-}
-
-fn headline(view: &DecisionView) -> String {
-    let reason = view.reason.as_ref().map(|reason| reason.text.as_str()).unwrap_or_default();
-    let by = view.by.as_deref().unwrap_or_default();
-    match (view.outcome, &view.model, &view.backend) {
-        ("proceed", Some(model), Some(backend)) => {
-            let cap = view.output_cap.map(|cap| format!(", at most {cap} output tokens")).unwrap_or_default();
-            format!("proceed: {model} on {backend}{cap}")
-        }
-        ("slow", ..) => format!("slow: wait {} ms, then decide again (by {by})", view.wait_ms.unwrap_or(0)),
-        (outcome, ..) => format!("{outcome}: {reason} (by {by})"),
-    }
 }
