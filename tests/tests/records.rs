@@ -63,9 +63,9 @@ fn dispatches(host: &Host) -> Vec<Dispatch> {
         dispatch.spending.run_cost = Nanodollars::new(number * DOLLAR / 2);
         dispatch.accounts.iter_mut().for_each(|account| account.spent = Nanodollars::new(number % 13 * 10 * DOLLAR));
         let rest = dispatch.candidates.len() as u64;
-        dispatch.sticky = (number % 3 == 0).then_some(u32::try_from(number % rest).unwrap());
-        dispatch.task_type = if number % 5 == 0 { Symbol::UNKNOWN } else { dispatch.task_type };
-        dispatch.approved = number % 11 == 0;
+        dispatch.sticky = number.is_multiple_of(3).then_some(u32::try_from(number % rest).unwrap());
+        dispatch.task_type = if number.is_multiple_of(5) { Symbol::UNKNOWN } else { dispatch.task_type };
+        dispatch.approved = number.is_multiple_of(11);
         dispatch.scopes.set(ScopeKind::Run, Reference::of(&format!("run-{}", number % 20)));
         dispatch.counters = host.counters().iter().map(|rule| (rule.name, number)).collect();
         dispatch
@@ -97,10 +97,10 @@ fn recorded(host: &Arc<Host>, folder: &Path) -> Vec<Recorded> {
     items.collect()
 }
 
-/// Everything but what it took.
+/// Everything but what it took. Fuel is no part of it: the first evaluation of an instance fills the guest's free lists.
 fn said(mut result: ResultRecord) -> ResultRecord {
     for verdict in &mut result.verdicts {
-        *verdict = VerdictRecord { timer_evaluate_ns: 0, ..verdict.clone() };
+        *verdict = VerdictRecord { timer_evaluate_ns: 0, fuel: 0, ..verdict.clone() };
     }
     result
 }
@@ -112,7 +112,7 @@ fn decide_again(recorded: &Recorded, host: &Host) -> ResultRecord {
 }
 
 #[test]
-fn the_same_verdicts_and_fuel_in_the_same_and_in_another_host() {
+fn the_same_verdicts_in_the_same_and_in_another_host() {
     let folder = tempfile::tempdir().unwrap();
     let text = shipped().text();
     let first = host(&text);
