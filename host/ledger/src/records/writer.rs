@@ -9,9 +9,11 @@ use super::form::{DecisionRecord, Entry, Lost, PolicySet};
 use super::recorder::{Naming, Shared};
 use super::slot::Slot;
 
-/// How long it rests when the queue is empty; whoever fills half of the queue wakes it before. So a decision makes no
-/// system call, and a record is in its file a twentieth of a second later.
+/// How long it rests when the queue is empty; whoever fills half of the queue wakes it before, and no
+/// other decision makes a system call. A record is in its file a twentieth of a second later.
 pub(super) const REST: Duration = Duration::from_millis(50);
+/// After so many it says what was lost, also when the queue is never empty.
+const BATCH: u32 = 4_096;
 /// As much as is written in one go.
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -51,13 +53,20 @@ impl Writer {
         loop {
             let stopping = self.shared.is_stopping();
             self.refused = false;
-            while let Some(slot) = self.shared.take() {
+            let mut taken = 0_u32;
+            while taken < BATCH
+                && let Some(slot) = self.shared.take()
+            {
                 self.take_in(&slot);
                 self.shared.give_back(slot);
+                taken = taken.saturating_add(1);
             }
             self.write_down();
             self.tell_lost();
             self.shared.tell_idle();
+            if taken == BATCH {
+                continue;
+            }
             if stopping {
                 return;
             }
