@@ -9,14 +9,16 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 use tollgate_core::form::{self, Object};
-use tollgate_core::{Configuration, Dispatch, DispatchDocument, History, ScopeKind, Usage};
+use tollgate_core::{Configuration, Decision, Dispatch, DispatchDocument, History, ScopeKind, Usage};
 use tollgate_ledger::prices::{CostOptions, PriceTable};
+use tollgate_ledger::records::ResultRecord;
 use tollgate_runtime::Host;
 
-use crate::output::{self, Table};
+use crate::output;
+use crate::records::facts::Fact;
+use crate::records::{policy_set, render};
 use crate::setup::{self, SetupArguments};
 use crate::view::DecisionView;
-use facts::Fact;
 
 /// The longest dispatch that is read.
 const MAX_INPUT_BYTES: u64 = 16 << 20;
@@ -54,7 +56,7 @@ pub(crate) struct DecideArguments {
 struct Told {
     #[serde(flatten)]
     decision: DecisionView,
-    /// From the call of `decide` to its return: the first of this process, with its instances made.
+    /// From the call of `decide` to the last verdict: the first of this process, with its instances made.
     decision_ns: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     facts: Vec<Fact>,
@@ -80,8 +82,10 @@ pub(crate) fn run(arguments: &DecideArguments) -> anyhow::Result<()> {
     let decision = host.decide(&dispatch);
     let view = DecisionView::of(&decision, &dispatch, &host);
     let facts = if arguments.explain { facts::of(&given, &document, &dispatch, &host)? } else { Vec::new() };
-    let told = Told { decision: view, decision_ns: decision.nanoseconds, facts };
-    if arguments.json { output::print_json(&told) } else { output::print(&render(&told)) }
+    if arguments.json {
+        return output::print_json(&Told { decision: view, decision_ns: decision.nanoseconds, facts });
+    }
+    output::print(&render(&decision, &dispatch, &host, &facts))
 }
 
 /// The document as it was written, and as what it means.
@@ -141,41 +145,20 @@ fn price(document: &DispatchDocument, dispatch: &mut Dispatch, host: &Host, pric
     }
 }
 
-fn render(told: &Told) -> String {
-    let Told { decision: view, decision_ns, facts } = told;
-    let mut text = headline(view);
+/// The same as `tollgate explain` shows of a recorded decision.
+fn render(decision: &Decision, dispatch: &Dispatch, host: &Host, facts: &[Fact]) -> String {
+    let policies = policy_set(decision.generation, &host.policies());
+    let (result, shadow) = ResultRecord::of(decision, dispatch, host.symbols(), &policies);
+    let mut text = render::headline(&result);
     text.push_str("\n\nverdicts\n");
-    let mut verdicts = Table::new(&["policy", "verdict", "why", "fuel"]);
-    for verdict in &view.verdicts {
-        let why = verdict.reason.as_ref().map(|reason| reason.text.clone()).or_else(|| verdict.detail.clone());
-        let said = if verdict.shadow { format!("({})", verdict.verdict) } else { verdict.verdict.to_owned() };
-        verdicts.row([verdict.policy.clone(), said, why.unwrap_or_default(), verdict.fuel.to_string()]);
-    }
-    text.push_str(&verdicts.render());
+    let of_shadows = shadow.iter().map(|verdict| (verdict, true));
+    let mut verdicts: Vec<_> = result.verdicts.iter().map(|verdict| (verdict, false)).chain(of_shadows).collect();
+    verdicts.sort_by_key(|(verdict, _)| verdict.kind);
+    text.push_str(&render::verdicts(verdicts.into_iter()));
     if !facts.is_empty() {
         text.push_str("\nfacts\n");
-        let mut table = Table::new(&["fact", "value", "from"]);
-        for fact in facts {
-            let value = fact.value.as_str().map_or_else(|| fact.value.to_string(), str::to_owned);
-            let from = serde_json::to_value(fact.from).ok();
-            let from = from.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
-            table.row([fact.fact.clone(), value, from]);
-        }
-        text.push_str(&table.render());
+        text.push_str(&render::facts(facts));
     }
-    text.push_str(&format!("\ndecided in {decision_ns} ns, the first call of this process\n"));
+    text.push_str(&format!("\ndecided in {} ns, the first call of this process\n", decision.nanoseconds));
     text
-}
-
-fn headline(view: &DecisionView) -> String {
-    let reason = view.reason.as_ref().map(|reason| reason.text.as_str()).unwrap_or_default();
-    let by = view.by.as_deref().unwrap_or_default();
-    match (view.outcome, &view.model, &view.backend) {
-        ("proceed", Some(model), Some(backend)) => {
-            let cap = view.output_cap.map(|cap| format!(", at most {cap} output tokens")).unwrap_or_default();
-            format!("proceed: {model} on {backend}{cap}")
-        }
-        ("slow", ..) => format!("slow: wait {} ms, then decide again (by {by})", view.wait_ms.unwrap_or(0)),
-        (outcome, ..) => format!("{outcome}: {reason} (by {by})"),
-    }
 }

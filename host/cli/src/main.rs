@@ -1,5 +1,6 @@
 //! The `tollgate` command.
 
+mod against;
 mod bench;
 mod data;
 mod decide;
@@ -8,6 +9,7 @@ mod import;
 mod ledger;
 mod output;
 mod policy_check;
+mod records;
 mod replay;
 mod report;
 mod setup;
@@ -36,8 +38,13 @@ enum Command {
     Policy(PolicyCommand),
     /// Decide one dispatch, read as JSON from standard input.
     Decide(decide::DecideArguments),
-    /// Decide a recorded trace as it would have been live, and tell what that would have changed.
+    /// Decide a recorded trace as it would have been live, or recorded decisions with other policies, and tell what that
+    /// would have changed.
     Replay(replay::ReplayArguments),
+    /// Print recorded decisions as JSON lines.
+    Log(records::log::LogArguments),
+    /// Explain one recorded decision: every fact with where it came from, and every verdict.
+    Explain(records::explain::ExplainArguments),
     /// Replay a generated pipeline with retries, loops and a runaway, policies enforced.
     Demo(demo::DemoArguments),
     /// Measure what a decision costs on this machine, beside a bare WebAssembly call.
@@ -61,6 +68,8 @@ fn main() -> ExitCode {
         Command::Policy(PolicyCommand::Check(arguments)) => policy_check::run(&arguments),
         Command::Decide(arguments) => decide::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Log(arguments) => records::log::run(&arguments),
+        Command::Explain(arguments) => records::explain::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),

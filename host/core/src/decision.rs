@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::{PolicyKind, Reason, Tier, Verdict};
+use crate::{Covered, PolicyKind, Reason, Tier, Verdict};
 
 /// How long a permit lasts, in milliseconds: long enough to reserve money and open a connection, too short to
 /// be kept.
@@ -42,6 +42,8 @@ pub struct Decision {
     pub floor: Tier,
     /// The generation of policies that decided.
     pub generation: u64,
+    /// What the switches covered of the dispatch.
+    pub covered: Covered,
     /// What each policy said.
     pub trail: Trail,
     /// From the call of `decide` to the last verdict.

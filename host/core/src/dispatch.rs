@@ -77,7 +77,8 @@ impl ScopePath {
 }
 
 /// What the run and its scopes have spent, and how fast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Spending {
     /// Settled and reserved by the run.
     pub run_cost: Nanodollars,
@@ -107,7 +108,8 @@ impl Default for Spending {
 }
 
 /// What went wrong with a task so far. An attempt counts failures, not calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Attempts {
     /// Failed attempts since the task last succeeded; a provider's outage is not among them.
     pub failed: u32,

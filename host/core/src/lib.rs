@@ -44,7 +44,7 @@ pub use history::{
 pub use money::{MoneyError, MoneyProblem, NANODOLLARS_PER_DOLLAR, Nanodollars};
 pub use ruling::Ruling;
 pub use scope::{Reference, Scope, ScopeKind, ScopeKindError};
-pub use switch::{MAX_SWITCHES, Selector, Switch, SwitchBoard, TooManySwitches};
+pub use switch::{Covered, MAX_SWITCHES, Selector, Switch, SwitchBoard, TooManySwitches};
 pub use symbol::{InternError, Symbol, Symbols};
 pub use tier::{Health, Hosting, PolicyKind, Priority, Tier, WordError};
 pub use usage::Usage;

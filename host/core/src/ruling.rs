@@ -7,7 +7,7 @@
 
 use crate::decision::{Decision, Outcome, Permit, Refusal, Source, Trail, TrailEntry};
 use crate::dispatch::{Candidate, Dispatch, MAX_ACCOUNTS, MAX_CANDIDATES};
-use crate::switch::SwitchBoard;
+use crate::switch::{Covered, SwitchBoard};
 use crate::{
     BudgetVerdict, EvaluationFailure, Health, KillSwitchVerdict, Nanodollars, OnError, PolicyKind, Reason,
     RetryCeilingVerdict, RoutingVerdict, SwitchMode, Symbol, Tier, Verdict,
@@ -17,8 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Ruling<'a> {
     dispatch: &'a Dispatch,
-    switch_epoch: u64,
-    cover: Option<(SwitchMode, Symbol)>,
+    covered: Covered,
     /// Bit n is set while candidate n can be used.
     usable: u64,
     floor: Tier,
@@ -54,10 +53,15 @@ impl<'a> Ruling<'a> {
     /// whose backend is down.
     #[must_use]
     pub fn open(dispatch: &'a Dispatch, switches: &SwitchBoard) -> Self {
+        Self::open_covered(dispatch, switches.covered(dispatch))
+    }
+
+    /// The same where it is known already what the switches cover: how a recorded decision is made again.
+    #[must_use]
+    pub fn open_covered(dispatch: &'a Dispatch, covered: Covered) -> Self {
         let mut ruling = Self {
             dispatch,
-            switch_epoch: switches.epoch(),
-            cover: switches.cover(dispatch).map(|switch| (switch.mode, switch.reason.code)),
+            covered,
             usable: 0,
             floor: Tier::Low,
             chosen: None,
@@ -69,18 +73,13 @@ impl<'a> Ruling<'a> {
             ruling.raise(Strictest::Refuse(Source::Host, Refusal::TooManyFacts));
             return ruling;
         }
-        let mut switched_off = None;
-        for (index, candidate) in dispatch.candidates.iter().enumerate() {
-            if candidate.health == Health::Down {
-                continue;
-            }
-            match switches.cover_of_candidate(candidate, dispatch.now_ms) {
-                Some(switch) => switched_off = Some(switch.reason),
-                None => ruling.usable |= 1_u64.checked_shl(u32::try_from(index).unwrap_or(64)).unwrap_or(0),
+        for (index, candidate) in (0_u32..).zip(&dispatch.candidates) {
+            if candidate.health != Health::Down && !ruling.covered.covers_candidate(index) {
+                ruling.usable |= 1_u64.checked_shl(index).unwrap_or(0);
             }
         }
         if ruling.usable == 0 {
-            let cause = switched_off.map_or(Refusal::NoCandidate, Refusal::ModelsSwitchedOff);
+            let cause = ruling.covered.candidates_reason.map_or(Refusal::NoCandidate, Refusal::ModelsSwitchedOff);
             ruling.raise(Strictest::Refuse(Source::Host, cause));
         }
         ruling
@@ -94,8 +93,8 @@ impl<'a> Ruling<'a> {
 
     /// The strictest switch that covers the dispatch: its mode, and the name of its reason.
     #[must_use]
-    pub const fn cover(&self) -> Option<(SwitchMode, Symbol)> {
-        self.cover
+    pub fn cover(&self) -> Option<(SwitchMode, Symbol)> {
+        self.covered.by.as_ref().map(|switch| (switch.mode, switch.reason.code))
     }
 
     /// The lowest tier the retry ceilings left so far.
@@ -192,11 +191,12 @@ impl<'a> Ruling<'a> {
             (Strictest::Hold(by, reason), _) => Outcome::Hold { by, reason },
             (Strictest::Slow(milliseconds, by), _) => Outcome::Slow { milliseconds, by },
             (Strictest::Proceed, Some(candidate)) => {
-                Outcome::Proceed(Permit::new(candidate, self.output_cap, self.switch_epoch, self.dispatch.now_ms))
+                Outcome::Proceed(Permit::new(candidate, self.output_cap, self.covered.epoch, self.dispatch.now_ms))
             }
             (Strictest::Proceed, None) => Outcome::Refuse { by: Source::Host, cause: Refusal::NoCandidate },
         };
-        Decision { outcome, floor: self.floor, generation, trail: self.trail, nanoseconds: 0 }
+        let Self { covered, floor, trail, .. } = self;
+        Decision { outcome, floor, generation, covered, trail, nanoseconds: 0 }
     }
 
     fn hear_kill_switch(&mut self, verdict: KillSwitchVerdict, by: Source) {

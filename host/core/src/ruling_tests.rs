@@ -60,6 +60,25 @@ fn without_an_opinion_the_cheapest_at_or_above_the_floor_is_taken() {
 }
 
 #[test]
+fn a_decision_is_made_again_from_what_the_switches_covered() -> Result<(), crate::TooManySwitches> {
+    let over_the_model = SwitchBoard::default().with(switch(Selector::Model(Symbol::from_u32(1))))?;
+    let over_all = over_the_model.with(switch(Selector::Everything))?;
+    let over_each = (2..4).try_fold(over_the_model.clone(), |board, model| {
+        board.with(switch(Selector::Model(Symbol::from_u32(model))))
+    })?;
+    for (board, candidates) in [(&SwitchBoard::default(), 0), (&over_the_model, 1), (&over_all, 1), (&over_each, 7)] {
+        let dispatch = dispatch();
+        let decision = decide(&dispatch, board, &[]);
+        assert_eq!(decision.covered.candidates, candidates);
+        assert_eq!(decision.covered.by.is_some(), board.cover(&dispatch).is_some());
+        let ruling = Ruling::open_covered(&dispatch, decision.covered.clone());
+        assert_eq!(ruling.cover(), Ruling::open(&dispatch, board).cover());
+        assert_eq!(ruling.conclude(1), decision);
+    }
+    Ok(())
+}
+
+#[test]
 fn a_candidate_below_the_floor_or_out_of_range_is_an_error_of_the_policy() {
     let raise = Verdict::RetryCeiling(RetryCeilingVerdict::RaiseFloor(Tier::Premium));
     for (index, failure) in [

@@ -79,6 +79,12 @@ impl Reference {
         Self(hash ^ (hash >> 31))
     }
 
+    /// The reference that a record holds. Where a name is at hand, [`Reference::of`] it.
+    #[must_use]
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The number that stands for the name.
     #[must_use]
     pub const fn as_u64(self) -> u64 {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::{Candidate, Dispatch, Reason, Reference, ScopeKind, SwitchMode, Symbol, Trip, TripSelector};
+use crate::dispatch::MAX_CANDIDATES;
+use crate::{Candidate, Dispatch, Health, Reason, Reference, ScopeKind, SwitchMode, Symbol, Trip, TripSelector};
 
 /// The most switches engaged at once. Past it the widest thing is to stop everything, which needs one.
 pub const MAX_SWITCHES: usize = 10_000;
@@ -71,6 +72,28 @@ impl Switch {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{MAX_SWITCHES} switches are engaged: lift some, or engage one that covers more")]
 pub struct TooManySwitches;
+
+/// What the engaged switches cover of one dispatch: all that a decision learns from the board, so that it can be made
+/// again without it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Covered {
+    /// The board's epoch; a permit made from this holds while it does.
+    pub epoch: u64,
+    /// The strictest switch over the dispatch itself. In a box, since for almost every dispatch there is none.
+    pub by: Option<Box<Switch>>,
+    /// Bit n is set where a switch covers the model of candidate n, whose backend is not down.
+    pub candidates: u64,
+    /// The reason of the last of the switches that cover a candidate.
+    pub candidates_reason: Option<Reason>,
+}
+
+impl Covered {
+    /// Whether a switch covers the model of that candidate.
+    #[must_use]
+    pub fn covers_candidate(&self, index: u32) -> bool {
+        self.candidates.checked_shr(index).unwrap_or(0) & 1 == 1
+    }
+}
 
 /// The engaged switches at one moment, and how many times they have changed.
 #[derive(Clone, Debug, Default)]
@@ -141,6 +164,23 @@ impl SwitchBoard {
     pub fn cover_of_candidate(&self, candidate: &Candidate, now_ms: u64) -> Option<&Switch> {
         let of_model = self.by_model.iter().filter(|(model, _)| *model == candidate.model);
         strictest(of_model.filter_map(|(_, place)| self.switches.get(*place)), now_ms)
+    }
+
+    /// What they cover of a dispatch; of its candidates, the first [`MAX_CANDIDATES`].
+    #[must_use]
+    pub fn covered(&self, dispatch: &Dispatch) -> Covered {
+        let mut covered =
+            Covered { epoch: self.epoch, by: self.cover(dispatch).cloned().map(Box::new), ..Covered::default() };
+        for (index, candidate) in dispatch.candidates.iter().take(MAX_CANDIDATES).enumerate() {
+            if candidate.health == Health::Down {
+                continue;
+            }
+            if let Some(switch) = self.cover_of_candidate(candidate, dispatch.now_ms) {
+                covered.candidates |= 1_u64.checked_shl(u32::try_from(index).unwrap_or(64)).unwrap_or(0);
+                covered.candidates_reason = Some(switch.reason);
+            }
+        }
+        covered
     }
 
     fn indexed(switches: Vec<Switch>, epoch: u64) -> Self {

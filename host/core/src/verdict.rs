@@ -42,18 +42,25 @@ impl Reason {
     /// For people: `run-cost: 14.20 USD of 10.00 USD`.
     #[must_use]
     pub fn display(&self, symbols: &Symbols) -> String {
-        let code = symbols.display(self.code);
-        let number = |number: u64| match self.unit {
-            Unit::None => String::new(),
-            Unit::Count => number.to_string(),
-            Unit::Nanodollars => Nanodollars::new(number).to_string(),
-            Unit::Milliseconds => format!("{}.{:03} s", number / 1000, number % 1000),
-            Unit::Tokens => format!("{number} tokens"),
-            Unit::Permille => format!("{}.{} %", number / 10, number % 10),
+        self.unit.display(&symbols.display(self.code), self.actual, self.limit)
+    }
+}
+
+impl Unit {
+    /// For people: a code and its two numbers in this unit, as in `run-cost: 14.20 USD of 10.00 USD`.
+    #[must_use]
+    pub fn display(self, code: &str, actual: u64, limit: u64) -> String {
+        let number = |number: u64| match self {
+            Self::None => String::new(),
+            Self::Count => number.to_string(),
+            Self::Nanodollars => Nanodollars::new(number).to_string(),
+            Self::Milliseconds => format!("{}.{:03} s", number / 1000, number % 1000),
+            Self::Tokens => format!("{number} tokens"),
+            Self::Permille => format!("{}.{} %", number / 10, number % 10),
         };
-        match self.unit {
-            Unit::None => code.to_string(),
-            _ => format!("{code}: {} of {}", number(self.actual), number(self.limit)),
+        match self {
+            Self::None => code.to_owned(),
+            _ => format!("{code}: {} of {}", number(actual), number(limit)),
         }
     }
 }

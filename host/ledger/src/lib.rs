@@ -6,6 +6,7 @@
 //! | how much to reserve for it | [`estimate`] |
 //! | whether a dispatch still fits | [`book::Book`], the pure state machine |
 //! | what was spent on what | [`report`] |
+//! | what was decided, and on what grounds | [`records`] |
 //! | how that survives a crash | [`Ledger`], the book on a [`store`] |
 #![warn(missing_docs)]
 #![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
@@ -27,6 +28,7 @@ mod export;
 mod import;
 mod ledger;
 pub mod prices;
+pub mod records;
 pub mod report;
 pub mod store;
 

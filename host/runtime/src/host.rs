@@ -7,9 +7,9 @@ use std::{env, fs, io};
 use arc_swap::ArcSwap;
 use quanta::Clock;
 use tollgate_core::{
-    Catalogue, Configuration, ConfigurationError, CounterRule, Decision, Dispatch, InternError, KillSwitchVerdict,
-    PolicyIndex, PolicyKind, Ruling, Selector, Switch, SwitchBoard, Symbol, Symbols, TooManySwitches, TrailEntry, Trip,
-    Verdict,
+    Catalogue, Configuration, ConfigurationError, CounterRule, Covered, Decision, Dispatch, InternError,
+    KillSwitchVerdict, PolicyIndex, PolicyKind, Ruling, Selector, Switch, SwitchBoard, Symbol, Symbols,
+    TooManySwitches, TrailEntry, Trip, Verdict,
 };
 
 use crate::cache::CompileCache;
@@ -200,8 +200,21 @@ impl Host {
     pub fn decide(&self, dispatch: &Dispatch) -> Decision {
         let started = self.clock.raw();
         let generation = self.generation.load();
-        let switches = self.switches.load();
-        let mut ruling = Ruling::open(dispatch, &switches);
+        let covered = self.switches.load().covered(dispatch);
+        let decision = self.rule(dispatch, covered, &generation, started);
+        self.act_on(&decision.trail, dispatch, &generation);
+        decision
+    }
+
+    /// Decides a dispatch of the past as [`Host::decide`] would have, with what the switches covered then. It engages
+    /// nothing and tells nobody: what it decides is for reading, not for sending.
+    pub fn decide_again(&self, dispatch: &Dispatch, covered: Covered) -> Decision {
+        self.rule(dispatch, covered, &self.generation.load(), self.clock.raw())
+    }
+
+    /// Asks the chain of a generation. The decision's time counts from `started`, a reading of the clock.
+    fn rule(&self, dispatch: &Dispatch, covered: Covered, generation: &Generation, started: u64) -> Decision {
+        let mut ruling = Ruling::open_covered(dispatch, covered);
         let mut chain = generation.take_chain();
         let mut laps = Laps::start(&self.clock);
         for (kind, policies) in generation.order() {
@@ -219,7 +232,6 @@ impl Host {
         }
         generation.put_chain(chain);
         let mut decision = ruling.conclude(generation.id);
-        self.act_on(&decision.trail, dispatch, &generation);
         decision.nanoseconds = laps.since(started);
         decision
     }
@@ -312,6 +324,14 @@ impl Host {
     #[must_use]
     pub fn policies(&self) -> Vec<About> {
         self.generation.load().policies().cloned().collect()
+    }
+
+    /// What is known about each policy of a generation, in the order that a verdict's [`PolicyIndex`] counts; nothing where the
+    /// generation is no longer kept.
+    #[must_use]
+    pub fn policies_of(&self, generation: u64) -> Option<Vec<About>> {
+        let running = self.generation.load();
+        (running.id == generation).then(|| running.policies().cloned().collect())
     }
 
     /// What a policy of the running generation is called.

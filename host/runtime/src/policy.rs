@@ -55,6 +55,12 @@ pub struct About {
     pub bytes: usize,
     /// Its digest.
     pub digest: ComponentDigest,
+    /// The digest of its configuration as JSON.
+    pub configuration: ComponentDigest,
+    /// What it means when it cannot be evaluated.
+    pub on_error: OnError,
+    /// Whether its verdicts count.
+    pub mode: PolicyMode,
     /// The plugin's own name.
     pub plugin: String,
     /// The plugin's version.
@@ -173,6 +179,9 @@ impl Policy {
             policy: configured.name.clone(),
             bytes: bytes.len(),
             digest: component.digest(),
+            configuration: ComponentDigest::of(configuration.as_bytes()),
+            on_error: configured.on_error,
+            mode: configured.mode,
             kinds,
             track: crate::component::TRACK,
             schema,

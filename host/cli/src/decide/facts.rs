@@ -1,32 +1,11 @@
 //! Every fact of a dispatch, flattened, with where it came from.
 
-use serde::Serialize;
 use serde_json::Value;
 use tollgate_core::{Dispatch, DispatchDocument, Nanodollars, ScopeKind, Symbol};
+use tollgate_ledger::records::Origin;
 use tollgate_runtime::Host;
 
-/// Where a fact came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Origin {
-    /// The document said so.
-    Given,
-    /// Nobody said anything.
-    Default,
-    /// The models, backends and budgets of the configuration.
-    Configuration,
-    /// The price table, from the tokens of the document.
-    PriceTable,
-    /// This machine's clock.
-    Clock,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Fact {
-    pub(super) fact: String,
-    pub(super) value: Value,
-    pub(super) from: Origin,
-}
+use crate::records::facts::Fact;
 
 /// Every fact of the dispatch, flattened, with where it came from.
 pub(super) fn of(

@@ -2,6 +2,8 @@
 
 mod generate;
 
+use std::sync::Arc;
+
 use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
@@ -9,6 +11,7 @@ use tollgate_core::{Configuration, Outcome, PolicyKind};
 use tollgate_ledger::prices::PriceTable;
 
 use crate::output;
+use crate::records::Recording;
 use crate::replay::{self, DecidedRow, Summary};
 use crate::setup::SetupArguments;
 use crate::view::DecisionView;
@@ -24,6 +27,9 @@ pub(crate) struct DemoArguments {
     /// A folder with plugins, searched first.
     #[arg(long, value_name = "FOLDER")]
     plugins: Option<std::path::PathBuf>,
+    /// Write a record of every decision to this folder; `tollgate log`, `explain` and `replay --against` read them.
+    #[arg(long, value_name = "FOLDER")]
+    records: Option<std::path::PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -48,14 +54,20 @@ struct Example {
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     let configuration = Configuration::parse(CONFIGURATION)?;
     let setup = SetupArguments { config: None, plugins: arguments.plugins.clone() };
-    let host = setup.host_builder()?.build(&configuration)?;
+    let host = Arc::new(setup.host_builder()?.build(&configuration)?);
+    let mut recording = arguments.records.as_deref().map(|folder| Recording::open(folder, &host)).transpose()?;
     let rows = generate::pipeline(arguments.seed);
     let mut examples = Vec::new();
-    let summary = replay::summarise(&host, &configuration, &PriceTable::builtin(), rows, |decided| {
-        let view = DecisionView::of(&decided.decision, &decided.dispatch, &host);
-        examples
-            .extend(example(decided, &view).filter(|new| examples.iter().all(|old: &Example| old.kind != new.kind)));
-    });
+    let summary =
+        replay::summarise(&host, &configuration, &PriceTable::builtin(), rows, recording.as_mut(), |decided| {
+            let view = DecisionView::of(&decided.decision, &decided.dispatch, &host);
+            examples.extend(
+                example(decided, &view).filter(|new| examples.iter().all(|old: &Example| old.kind != new.kind)),
+            );
+        });
+    if let Some(recording) = recording {
+        recording.finish();
+    }
     if arguments.json {
         output::print_json(&Demonstration { seed: arguments.seed, examples: &examples, summary: &summary })?;
     } else {

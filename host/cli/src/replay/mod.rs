@@ -12,14 +12,16 @@ mod trace;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::output;
+use crate::records::Recording;
 use crate::setup::{self, SetupArguments};
 use crate::view::DecisionView;
+use crate::{against, output};
 
 pub(crate) use tally::Tally;
 pub(crate) use timeline::{DecidedRow, Timeline};
@@ -27,7 +29,8 @@ pub(crate) use trace::{Row, RowStatus};
 
 #[derive(Args)]
 pub(crate) struct ReplayArguments {
-    /// The trace: JSON lines, one invocation each; its form is in docs/trace-format.md.
+    /// The trace: JSON lines, one invocation each; its form is in docs/trace-format.md. With --against, a folder of decision
+    /// records.
     trace: PathBuf,
     #[command(flatten)]
     setup: SetupArguments,
@@ -37,6 +40,12 @@ pub(crate) struct ReplayArguments {
     /// Write every decision as a JSON line to this file.
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
+    /// Write a record of every decision to this folder; `tollgate log` and `tollgate explain` read them.
+    #[arg(long, value_name = "FOLDER")]
+    records: Option<PathBuf>,
+    /// Decide recorded dispatches again with the policies of this configuration, and tell what is different.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "prices", "decisions", "records"])]
+    against: Option<PathBuf>,
     /// What a line that is not an invocation does.
     #[arg(long, value_enum, default_value_t = OnMalformed::Stop)]
     on_malformed: OnMalformed,
@@ -55,18 +64,30 @@ pub(crate) enum OnMalformed {
 }
 
 pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
+    if let Some(against) = &arguments.against {
+        let setup = SetupArguments { config: Some(against.clone()), ..arguments.setup.clone() };
+        return against::run(&arguments.trace, &setup, arguments.json);
+    }
+    if arguments.trace.is_dir() {
+        anyhow::bail!(
+            "`{}` is a folder, and a trace is a file: decision records are replayed with `--against <FILE>`",
+            arguments.trace.display(),
+        );
+    }
     let prices = setup::prices(arguments.prices.as_deref())?;
     let configuration = arguments.setup.configuration()?;
     let trace = trace::read(&arguments.trace, arguments.on_malformed)?;
-    let host = arguments.setup.host_builder()?.build(&configuration)?;
+    let host = Arc::new(arguments.setup.host_builder()?.build(&configuration)?);
     if let Some(decisions) = &arguments.decisions
         && decisions.canonicalize().ok() == Some(arguments.trace.canonicalize()?)
     {
         anyhow::bail!("`--decisions` is the trace itself, which would be lost: name another file");
     }
     let mut decisions = arguments.decisions.as_deref().map(Decisions::create).transpose()?;
+    let mut recording = arguments.records.as_deref().map(|folder| Recording::open(folder, &host)).transpose()?;
     let mut tally = Tally::new(trace.skipped);
-    for decided in Timeline::new(&host, &configuration, &prices, trace.rows) {
+    let timeline = Timeline::new(&host, &configuration, &prices, trace.rows);
+    for decided in timeline.recorded_by(recording.as_mut()) {
         tally.add(&decided, &host);
         if let Some(decisions) = &mut decisions {
             decisions.write(&decided, &DecisionView::of(&decided.decision, &decided.dispatch, &host))?;
@@ -74,6 +95,9 @@ pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
     }
     if let Some(decisions) = decisions {
         decisions.finish()?;
+    }
+    if let Some(recording) = recording {
+        recording.finish();
     }
     let summary = tally.summary(host.switches().switches().len());
     if arguments.json { output::print_json(&summary) } else { output::print(&render::summary(&summary)) }
@@ -134,15 +158,16 @@ pub(crate) fn summarise(
     configuration: &tollgate_core::Configuration,
     prices: &tollgate_ledger::prices::PriceTable,
     rows: Vec<Row>,
+    recording: Option<&mut Recording>,
     mut each: impl FnMut(&DecidedRow),
 ) -> tally::Summary {
     let mut tally = Tally::new(0);
-    for decided in Timeline::new(host, configuration, prices, rows) {
+    for decided in Timeline::new(host, configuration, prices, rows).recorded_by(recording) {
         tally.add(&decided, host);
         each(&decided);
     }
     tally.summary(host.switches().switches().len())
 }
 
-pub(crate) use render::summary as render_summary;
-pub(crate) use tally::Summary;
+pub(crate) use render::{dollars as render_dollars, summary as render_summary};
+pub(crate) use tally::{Dollars, Summary};

@@ -155,7 +155,7 @@ fn latency(text: &mut String, summary: &Summary) -> std::fmt::Result {
 }
 
 /// To a hundredth of a cent, halves up.
-fn dollars(amount: &super::tally::Dollars) -> String {
+pub(crate) fn dollars(amount: &super::tally::Dollars) -> String {
     let hundredths = amount.0.as_u64().saturating_add(50_000) / 100_000;
     format!("{}.{:04}", hundredths / 10_000, hundredths % 10_000)
 }

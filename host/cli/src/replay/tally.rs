@@ -96,7 +96,7 @@ pub(crate) struct Bar {
 pub(crate) struct Dollars(pub(crate) Nanodollars);
 
 impl Dollars {
-    fn add(&mut self, amount: Nanodollars) {
+    pub(crate) fn add(&mut self, amount: Nanodollars) {
         self.0 = self.0.saturating_add(amount);
     }
 }

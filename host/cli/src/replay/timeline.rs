@@ -11,10 +11,12 @@ use tollgate_core::{
     ScopePath, Status, Symbol, ThresholdReached, Tier,
 };
 use tollgate_ledger::prices::{CostOptions, LongContext, PriceTable};
+use tollgate_ledger::records::{Context, Names, Origin, Origins, ScopeNames};
 use tollgate_runtime::Host;
 
 use super::estimate::Estimates;
 use super::trace::{Row, RowStatus};
+use crate::records::Recording;
 
 /// How often a dispatch waits and is decided again before the waiting itself is its outcome.
 const MAX_WAITS: u32 = 16;
@@ -22,6 +24,23 @@ const MAX_WAITS: u32 = 16;
 /// Token sums of an invocation say nothing about the size of a call.
 const OF_AN_INVOCATION: CostOptions =
     CostOptions { tier: tollgate_ledger::prices::ServiceTier::Standard, long_context: LongContext::Ignore };
+
+/// Where the facts of a row come from: what the trace does not say, the history of the rows before it does.
+const ORIGINS: Origins = Origins {
+    now: Origin::Trace,
+    identity: Origin::Trace,
+    request: Origin::Default,
+    approved: Origin::Default,
+    spending: Origin::History,
+    attempts: Origin::History,
+    route: Origin::History,
+    candidates: Origin::Configuration,
+    estimates: Origin::PriceTable,
+    budgets: Origin::Configuration,
+    accounts: Origin::History,
+    tags: Origin::Default,
+    counters: Origin::History,
+};
 
 /// A row and what was decided about it.
 pub(crate) struct DecidedRow {
@@ -58,6 +77,7 @@ pub(crate) struct Timeline<'a> {
     outcomes: HashMap<usize, Ended>,
     /// How many rows of each run have not ended.
     open_rows: HashMap<String, usize>,
+    recording: Option<&'a mut Recording>,
 }
 
 /// What is learnt when a row ends.
@@ -89,7 +109,14 @@ impl<'a> Timeline<'a> {
             ahead: BinaryHeap::new(),
             outcomes: HashMap::new(),
             open_rows,
+            recording: None,
         }
+    }
+
+    /// Records every decision, those after a wait as well.
+    pub(crate) fn recorded_by(mut self, recording: Option<&'a mut Recording>) -> Self {
+        self.recording = recording;
+        self
     }
 
     /// Takes in every outcome up to a moment.
@@ -137,9 +164,10 @@ impl<'a> Timeline<'a> {
     }
 
     /// Decides, waits as long as the decision says, and decides again.
-    fn decide(&mut self, dispatch: &mut Dispatch) -> (Decision, Vec<u32>) {
+    fn decide(&mut self, row: &Row, dispatch: &mut Dispatch) -> (Decision, Vec<u32>) {
         self.history.inform(dispatch);
         let mut decision = self.host.decide(dispatch);
+        self.record(row, dispatch, &decision);
         let mut nanoseconds = vec![decision.nanoseconds];
         for _ in 0..MAX_WAITS {
             let Outcome::Slow { milliseconds, .. } = decision.outcome else {
@@ -149,9 +177,20 @@ impl<'a> Timeline<'a> {
             dispatch.waited_ms = dispatch.waited_ms.saturating_add(milliseconds);
             self.history.inform(dispatch);
             decision = self.host.decide(dispatch);
+            self.record(row, dispatch, &decision);
             nanoseconds.push(decision.nanoseconds);
         }
         (decision, nanoseconds)
+    }
+
+    fn record(&mut self, row: &Row, dispatch: &Dispatch, decision: &Decision) {
+        if let Some(recording) = &mut self.recording {
+            recording.record(
+                dispatch,
+                decision,
+                &Context { names: names(row), origins: ORIGINS, ..Context::default() },
+            );
+        }
     }
 
     fn cost(&self, row: &Row, candidate: Option<&Candidate>) -> Option<Nanodollars> {
@@ -179,7 +218,7 @@ impl Iterator for Timeline<'_> {
         let row = self.rows.pop_front()?;
         let reached = self.catch_up(row.started_ms);
         let mut dispatch = self.dispatch(&row);
-        let (decision, nanoseconds) = self.decide(&mut dispatch);
+        let (decision, nanoseconds) = self.decide(&row, &mut dispatch);
         let mut decided = DecidedRow { row, dispatch, decision, nanoseconds, cost: None, reached };
         let candidate = decided.candidate().copied();
         self.history.count_decision(&decided.dispatch, candidate.is_none());
@@ -203,6 +242,13 @@ fn task(row: &Row) -> Reference {
 
 fn scopes(row: &Row) -> ScopePath {
     let mut scopes = ScopePath::default();
+    for (kind, name) in named_scopes(row) {
+        scopes.set(kind, Reference::of(name));
+    }
+    scopes
+}
+
+fn named_scopes(row: &Row) -> impl Iterator<Item = (ScopeKind, &str)> {
     let named = [
         (ScopeKind::Organisation, row.organisation.as_ref()),
         (ScopeKind::Team, row.team.as_ref()),
@@ -211,12 +257,17 @@ fn scopes(row: &Row) -> ScopePath {
         (ScopeKind::Run, Some(&row.run)),
         (ScopeKind::User, row.user.as_ref()),
     ];
-    for (kind, name) in named {
-        if let Some(name) = name {
-            scopes.set(kind, Reference::of(name));
-        }
+    named.into_iter().filter_map(|(kind, name)| Some((kind, name?.as_str())))
+}
+
+/// What the trace calls things.
+fn names(row: &Row) -> Names<'_> {
+    let mut scopes = ScopeNames::default();
+    for (kind, name) in named_scopes(row) {
+        scopes.set(kind, name);
     }
-    scopes
+    let stage = Some(row.stage.as_str()).filter(|stage| !stage.is_empty());
+    Names { task: Some(&row.task), task_type: row.task_type.as_deref(), stage, requested_model: None, scopes }
 }
 
 fn report(row: &Row, dispatch: &Dispatch, tier: Option<Tier>) -> Report {
