@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &DecideArguments) -> anyhow::Result<()> {
     if clock {
         document.now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
     }
-    let mut dispatch = document.to_dispatch(host.catalogue(), host.symbols())?;
+    let mut dispatch = document.to_dispatch(&host.catalogue(), host.symbols())?;
     price(&document, &mut dispatch, &host, &prices);
     let decision = host.decide(&dispatch);
     let view = DecisionView::of(&decision, &dispatch, &host);

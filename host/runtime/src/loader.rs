@@ -11,6 +11,7 @@ use crate::component::{Component, ComponentError};
 use crate::engine::Engine;
 use crate::policy::LoadError;
 
+#[derive(Clone)]
 pub(crate) struct Loader {
     pub(crate) engine: Engine,
     pub(crate) cache: CompileCache,
@@ -24,6 +25,11 @@ pub(crate) struct Loader {
 }
 
 impl Loader {
+    /// The same, for a configuration that knows these names.
+    pub(crate) fn with_catalogue(&self, catalogue: Catalogue) -> Self {
+        Self { catalogue: Arc::new(catalogue), ..self.clone() }
+    }
+
     pub(crate) fn symbols(&self) -> &Symbols {
         &self.symbols
     }

@@ -111,7 +111,8 @@ fn ask(instance: &mut Instance, kind: PolicyKind, dispatch: &Dispatch) -> Result
     }
     let (verdict, fuel) = chain::evaluate(instance, kind, &ruling, Moment::Dispatch);
     let verdict = verdict.map_err(|failure| ProbeError::Failed { kind, failure })?;
-    let entry = TrailEntry { policy: PolicyIndex(0), kind, verdict, shadow: true, fuel, nanoseconds: 0 };
+    let entry =
+        TrailEntry { policy: PolicyIndex(0), kind, verdict, shadow: true, last_good: false, fuel, nanoseconds: 0 };
     match ruling.judge(entry, OnError::Refuse).verdict {
         Verdict::Failed(failure, _) => Err(ProbeError::Failed { kind, failure }),
         verdict => Ok((verdict, fuel)),
@@ -125,6 +126,7 @@ fn raise_floor() -> TrailEntry {
         kind: PolicyKind::RetryCeiling,
         verdict,
         shadow: false,
+        last_good: false,
         fuel: 0,
         nanoseconds: 0,
     }
