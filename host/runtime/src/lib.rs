@@ -6,7 +6,7 @@
 //! | what is checked before a policy serves | `policy.rs` |
 //! | what an evaluation may use | `engine.rs`, `instance.rs` |
 //! | what a guest can reach | `state.rs` |
-//! | how policies change while it decides | `reload.rs`, `live.rs` |
+//! | how policies change while it decides | `reload.rs`, `live.rs`, `watch.rs` |
 //! | a candidate beside what runs | `candidate.rs`, `trials.rs` |
 //! | what becomes of a policy that fails | `evaluate.rs`, `quarantine.rs` |
 #![warn(missing_docs)]
@@ -42,6 +42,7 @@ mod state;
 mod status;
 mod trials;
 mod wall;
+mod watch;
 
 pub use cache::Compiled;
 pub use candidate::{CandidateReport, Difference, Figures, Said, SaidVerdict};
@@ -61,3 +62,4 @@ pub use quarantine::{Quarantine, QuarantineCause, Service};
 pub use reload::{FailedReload, ReloadError, RollbackError};
 pub use status::{GenerationStatus, PolicyStatus, Status};
 pub use trials::PromotionError;
+pub use watch::{Look, Watcher, Watching};

@@ -247,7 +247,7 @@ fn start_configured(
     Ok(instance)
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
     let error = |source| LoadError::Read { file: file.to_owned(), source };
     let opened = fs::File::open(file).map_err(error)?;
     let bytes = opened.metadata().map_err(error)?.len();

@@ -156,7 +156,15 @@ impl Host {
     /// # Errors
     /// Likewise, or when it cannot be read or has a mistake.
     pub fn reload_file(&self, file: impl AsRef<Path>, cause: Cause) -> Result<u64, ReloadError> {
-        let result = read(file.as_ref()).and_then(|configuration| self.load_and_install(&configuration, cause.clone()));
+        self.reload_read(read(file.as_ref()), cause)
+    }
+
+    pub(crate) fn reload_read(
+        &self,
+        configuration: Result<Configuration, ReloadError>,
+        cause: Cause,
+    ) -> Result<u64, ReloadError> {
+        let result = configuration.and_then(|configuration| self.load_and_install(&configuration, cause.clone()));
         self.reloaded(result, cause)
     }
 

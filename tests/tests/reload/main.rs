@@ -4,6 +4,7 @@ mod candidates;
 mod generations;
 mod quarantine;
 mod state;
+mod watching;
 
 use std::sync::{Arc, Mutex};
 
@@ -61,6 +62,7 @@ fn numbered(number: u32) -> Chain {
 }
 
 /// The number that all verdicts of a decision say.
+#[expect(clippy::panic, reason = "a test that panics fails")]
 fn number(decision: &Decision) -> u32 {
     let numbers: Vec<_> = decision
         .trail
