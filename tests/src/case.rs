@@ -159,7 +159,7 @@ impl Case {
         for switch in &self.switches {
             host.engage(switch.to_switch(&host, self.document.now_ms)).expect("a case engages few switches");
         }
-        let dispatch = self.document.to_dispatch(host.catalogue(), host.symbols()).map_err(CaseError::Dispatch)?;
+        let dispatch = self.document.to_dispatch(&host.catalogue(), host.symbols()).map_err(CaseError::Dispatch)?;
         let decision = host.decide(&dispatch);
         let became = Expectation::of(&decision, &dispatch, &host).only_what(&self.expected);
         if became == self.expected {

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use crate::process::{cargo, run};
 use crate::workspace::Project;
 
-/// What can be soaked or crashed.
+/// What can be crashed.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Subject {
     /// The ledger on its real storage

@@ -11,6 +11,7 @@ mod deps;
 mod external;
 mod ledger;
 mod process;
+mod soak;
 mod stage;
 mod test;
 mod tidy;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::workspace::Project;
 
@@ -49,11 +50,11 @@ enum Task {
         #[arg(long)]
         external: bool,
     },
-    /// Race for the last dollars, and look for money that is given out twice
+    /// Run for a long time under load, and hold bounds
     Soak {
         /// What is soaked
-        what: ledger::Subject,
-        /// Passed on, as in `--reservations 100000`
+        what: Soaked,
+        /// Passed on, as in `--reservations 100000` or `--reloads 1000 --trapping`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -90,6 +91,14 @@ enum Task {
     },
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Soaked {
+    /// Threads race for the last dollars of the ledger, and look for money that is given out twice
+    Ledger,
+    /// Policies change under load: nothing is lost, mixed, late or kept
+    Reload,
+}
+
 fn main() -> ExitCode {
     match perform(Arguments::parse().task) {
         Ok(code) => code,
@@ -107,9 +116,8 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Demo { arguments } => return demo::demo(&project, &arguments),
         Task::Test { external: false } => test::test(&project)?,
         Task::Test { external: true } => external::test_external(&project)?,
-        Task::Soak { what: ledger::Subject::Ledger, arguments } => {
-            return ledger::long_test(&project, "soak", &arguments);
-        }
+        Task::Soak { what: Soaked::Ledger, arguments } => return ledger::long_test(&project, "soak", &arguments),
+        Task::Soak { what: Soaked::Reload, arguments } => return soak::reload(&project, &arguments),
         Task::Crash { what: ledger::Subject::Ledger, arguments } => {
             return ledger::long_test(&project, "crash", &arguments);
         }

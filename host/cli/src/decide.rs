@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &DecideArguments) -> anyhow::Result<()> {
         // No policy knows a model that no configuration names, and still it has to be told by its name.
         host.symbols().intern(&candidate.model).context("the `model` of a candidate")?;
     }
-    let mut dispatch = document.to_dispatch(host.catalogue(), host.symbols())?;
+    let mut dispatch = document.to_dispatch(&host.catalogue(), host.symbols())?;
     if given.get("accounts").is_none() {
         apply_budgets(&configuration, &mut dispatch, &host);
     }

@@ -6,7 +6,7 @@ use crate::config::Configuration;
 use crate::{Candidate, Health, Hosting, InternError, Nanodollars, Symbol, Symbols, Tier};
 
 /// What the configuration knows. Built once for each configuration; candidates are made from it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
     models: HashMap<Symbol, Tier>,
     model_order: Vec<Symbol>,

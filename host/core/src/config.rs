@@ -8,6 +8,10 @@ use serde::Deserialize;
 use crate::form::{self, FormError};
 use crate::{Hosting, Milliseconds, Nanodollars, OnError, ScopeKind, Tier};
 
+mod reload;
+
+pub use reload::{CandidateConfiguration, CandidateRules, PurityRules, QuarantineRules, ReloadRules};
+
 /// The version of the configuration's form that this build reads.
 pub const CONFIGURATION_VERSION: u32 = 1;
 
@@ -23,6 +27,18 @@ pub struct Configuration {
     /// What a plugin may use.
     #[serde(default)]
     pub limits: Limits,
+    /// Generations and files.
+    #[serde(default)]
+    pub reload: ReloadRules,
+    /// When a policy that fails is no longer asked.
+    #[serde(default)]
+    pub quarantine: QuarantineRules,
+    /// How often purity is checked in service.
+    #[serde(default)]
+    pub purity: PurityRules,
+    /// How candidates are compared.
+    #[serde(default)]
+    pub candidate: CandidateRules,
     /// The models there are.
     #[serde(default, rename = "model")]
     pub models: Vec<ModelConfiguration>,
@@ -150,6 +166,8 @@ pub struct PolicyConfiguration {
     /// Handed to the plugin as JSON, after its schema has been checked.
     #[serde(default)]
     pub config: toml::Table,
+    /// Another version, which is asked about the same dispatches and changes nothing until it is promoted.
+    pub candidate: Option<CandidateConfiguration>,
 }
 
 impl PolicyConfiguration {
@@ -165,6 +183,7 @@ impl PolicyConfiguration {
             isolation: Isolation::default(),
             lane: Lane::default(),
             config: toml::Table::new(),
+            candidate: None,
         }
     }
 
@@ -312,6 +331,16 @@ pub enum ConfigurationError {
         /// The name.
         name: String,
     },
+    /// A number that cannot be meant.
+    #[error("`{key} = {value}`: {advice}")]
+    OutOfRange {
+        /// Which key.
+        key: &'static str,
+        /// What it says.
+        value: String,
+        /// What it can be.
+        advice: &'static str,
+    },
     /// A backend serves a model that is not there.
     #[error("backend `{backend}` serves `{model}`, which no [[model]] names: add one with its tier")]
     UnknownModel {
@@ -347,6 +376,7 @@ impl Configuration {
         if self.version != CONFIGURATION_VERSION {
             return Err(ConfigurationError::Version { found: self.version });
         }
+        self.check_reload_rules()?;
         unique("models", self.models.iter().map(|model| &model.name))?;
         unique("backends", self.backends.iter().map(|backend| &backend.name))?;
         unique("policies", self.policies.iter().map(|policy| &policy.name))?;

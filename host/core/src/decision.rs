@@ -23,6 +23,8 @@ pub struct TrailEntry {
     pub verdict: Verdict,
     /// It was evaluated and recorded, and changes nothing.
     pub shadow: bool,
+    /// The last good version of the policy said it: the one that is configured failed or is in quarantine.
+    pub last_good: bool,
     /// Wasm instructions it spent, roughly (wasmtime's fuel): the same on every replay.
     pub fuel: u64,
     /// How long it took.

@@ -28,7 +28,7 @@ fn dispatch() -> Dispatch {
 
 fn entry(verdict: Verdict) -> TrailEntry {
     let kind = verdict.kind().unwrap_or(PolicyKind::Budget);
-    TrailEntry { policy: PolicyIndex(0), kind, verdict, shadow: false, fuel: 0, nanoseconds: 0 }
+    TrailEntry { policy: PolicyIndex(0), kind, verdict, shadow: false, last_good: false, fuel: 0, nanoseconds: 0 }
 }
 
 fn decide(dispatch: &Dispatch, board: &SwitchBoard, verdicts: &[Verdict]) -> Decision {

@@ -171,6 +171,8 @@ pub enum EvaluationFailure {
     BelowFloor,
     /// No instance of it could be made.
     NoInstance,
+    /// It failed too often, is left alone for a while, and no earlier version stands in.
+    Quarantined,
 }
 
 impl EvaluationFailure {
@@ -185,6 +187,7 @@ impl EvaluationFailure {
             Self::CandidateOutOfRange => "candidate-out-of-range",
             Self::BelowFloor => "below-floor",
             Self::NoInstance => "no-instance",
+            Self::Quarantined => "quarantined",
         }
     }
 }

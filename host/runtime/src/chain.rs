@@ -7,10 +7,16 @@ use tollgate_core::{EvaluationFailure, PolicyIndex, PolicyKind, Ruling, TrailEnt
 use crate::convert::Moment;
 use crate::instance::{Evaluated, Instance};
 use crate::policy::Policy;
+use crate::samples::Samples;
 
 /// An instance of each policy, made when it is first needed and again when it was poisoned or has retired.
 pub(crate) struct Chain {
     instances: Vec<Option<Instance>>,
+    /// Evaluations of each policy that its watch was not yet told of.
+    uncounted: Vec<u32>,
+    /// Instances of the last good versions, made once one of them has to stand in.
+    spare: Option<Box<Chain>>,
+    pub(crate) samples: Samples,
 }
 
 /// A clock that is read once where one time ends and the next begins: a reading costs about half a bare core call.
@@ -36,9 +42,45 @@ impl<'a> Laps<'a> {
     }
 }
 
+/// A thread tells of its evaluations after so many: one shared counter in each of them would be what threads wait for.
+const COUNT_AFTER: u32 = 32;
+
 impl Chain {
     pub(crate) fn new(policies: usize) -> Self {
-        Self { instances: (0..policies).map(|_| None).collect() }
+        Self {
+            instances: (0..policies).map(|_| None).collect(),
+            uncounted: vec![0; policies],
+            spare: None,
+            samples: Samples::default(),
+        }
+    }
+
+    /// Makes every instance now, so that no decision has to. One that cannot be made is tried again when it is needed.
+    pub(crate) fn warm<'a>(&mut self, policies: impl Iterator<Item = &'a Policy>) {
+        for (place, policy) in self.instances.iter_mut().zip(policies) {
+            if policy.isolation == Isolation::Pooled {
+                *place = policy.instantiate().ok();
+            }
+        }
+    }
+
+    /// Counts one evaluation. How many are to be told of, once they are enough.
+    #[inline]
+    pub(crate) fn count(&mut self, index: PolicyIndex) -> Option<u32> {
+        let uncounted = self.uncounted.get_mut(usize::from(index.0))?;
+        *uncounted = uncounted.wrapping_add(1);
+        (*uncounted >= COUNT_AFTER).then(|| std::mem::take(uncounted))
+    }
+
+    /// What was not yet told of.
+    pub(crate) fn counted(&mut self, index: PolicyIndex) -> u32 {
+        self.uncounted.get_mut(usize::from(index.0)).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The chain of the last good versions.
+    pub(crate) fn spare(&mut self) -> &mut Self {
+        let policies = self.instances.len();
+        self.spare.get_or_insert_with(|| Box::new(Self::new(policies)))
     }
 
     /// Asks one policy as one kind. Whatever it does, an entry comes back.
@@ -60,7 +102,8 @@ impl Chain {
         };
         let nanoseconds = laps.lap();
         let verdict = verdict.unwrap_or_else(|failure| Verdict::Failed(failure, policy.on_error));
-        TrailEntry { policy: index, kind, verdict, shadow: policy.mode == PolicyMode::Shadow, fuel, nanoseconds }
+        let shadow = policy.mode == PolicyMode::Shadow;
+        TrailEntry { policy: index, kind, verdict, shadow, last_good: false, fuel, nanoseconds }
     }
 
     fn ask_pooled(

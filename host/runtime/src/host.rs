@@ -8,18 +8,22 @@ use arc_swap::ArcSwap;
 use quanta::Clock;
 use tollgate_core::{
     Catalogue, Configuration, ConfigurationError, CounterRule, Covered, Decision, Dispatch, InternError,
-    KillSwitchVerdict, PolicyIndex, PolicyKind, Ruling, Selector, Switch, SwitchBoard, Symbol, Symbols,
-    TooManySwitches, TrailEntry, Trip, Verdict,
+    KillSwitchVerdict, PolicyIndex, Ruling, Selector, Switch, SwitchBoard, Symbol, Symbols, TooManySwitches,
+    TrailEntry, Trip, Verdict,
 };
 
 use crate::cache::CompileCache;
+use crate::cause::Cause;
 use crate::chain::Laps;
-use crate::convert::Moment;
 use crate::engine::{Engine, EngineError};
+use crate::evaluate::{Asking, decide_quietly, walk};
 use crate::event::{Event, Listener};
 use crate::generation::{Generation, GenerationError};
+use crate::live::Live;
 use crate::loader::Loader;
+use crate::observe::{Observer, Sample};
 use crate::policy::About;
+use crate::reload::Reloads;
 
 /// Loads policies and decides dispatches. `Send` and `Sync`: share one between all threads.
 ///
@@ -57,12 +61,12 @@ use crate::policy::About;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Host {
-    generation: ArcSwap<Generation>,
+    pub(crate) live: Arc<Live>,
     switches: ArcSwap<SwitchBoard>,
+    pub(crate) reloads: Reloads,
+    pub(crate) observer: Observer,
     symbols: Arc<Symbols>,
-    catalogue: Arc<Catalogue>,
     clock: Clock,
-    listener: Option<Listener>,
 }
 
 /// How a host is made.
@@ -91,6 +95,9 @@ pub enum HostError {
     /// The names of the configuration do not fit the table.
     #[error("the configuration's names: {0}")]
     Names(#[from] InternError),
+    /// There is no thread to look at decisions again.
+    #[error("cannot start the thread that checks purity and candidates: {0}")]
+    Observer(io::Error),
     /// There is no engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -125,7 +132,7 @@ impl HostBuilder {
     /// Tells `listener` what happens. It is called on the thread that decides, so it has to be quick.
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.listener = Some(Box::new(listener));
+        self.listener = Some(Arc::new(listener));
         self
     }
 
@@ -157,19 +164,23 @@ impl HostBuilder {
             engine: Engine::new(configuration.limits)?,
             cache: self.cache.map_or_else(CompileCache::none, |folder| CompileCache::in_folder(&folder)),
             symbols: Arc::clone(&symbols),
-            catalogue: Arc::clone(&catalogue),
+            catalogue,
             clock: clock.clone(),
             base,
             plugin_folders,
         };
-        let generation = Generation::load(1, configuration, &loader)?;
+        let reloads = Reloads::new(loader);
+        let configuration = Arc::new(configuration.clone());
+        let generation = Generation::load(reloads.origin(Cause::Start), &configuration, &reloads.loader, None)?;
+        let live = Arc::new(Live::new(generation, self.listener));
+        let observer = Observer::start(Arc::clone(&live), Arc::clone(&symbols), clock.clone());
         Ok(Host {
-            generation: ArcSwap::from_pointee(generation),
+            live,
+            observer: observer.map_err(HostError::Observer)?,
             switches: ArcSwap::default(),
+            reloads,
             symbols,
-            catalogue,
             clock,
-            listener: self.listener,
         })
     }
 }
@@ -199,56 +210,69 @@ impl Host {
     /// memory. A policy that trips has its switch engaged before this returns.
     pub fn decide(&self, dispatch: &Dispatch) -> Decision {
         let started = self.clock.raw();
-        let generation = self.generation.load();
-        let covered = self.switches.load().covered(dispatch);
-        let decision = self.rule(dispatch, covered, &generation, started);
+        let generation = self.live.running();
+        let switches = self.switches.load();
+        let mut ruling = Ruling::open(dispatch, &switches);
+        let mut chain = generation.take_chain();
+        let mut laps = Laps::start(&self.clock);
+        let asking = Asking { generation: &generation, listener: self.live.listener.as_ref() };
+        walk(&generation, &mut ruling, |index, kind, ruling| asking.ask(&mut chain, index, kind, ruling, &mut laps));
+        let check_purity = chain.samples.purity.is_due(generation.purity_every);
+        let compare = self.live.is_comparing() && chain.samples.candidate.is_due(self.live.compare_every());
+        generation.put_chain(chain);
+        let mut decision = ruling.conclude(generation.id);
+        decision.nanoseconds = laps.since(started);
         self.act_on(&decision.trail, dispatch, &generation);
+        if check_purity || compare {
+            self.observe(&decision, dispatch, &generation, &switches, (check_purity, compare));
+        }
         decision
     }
 
     /// Decides a dispatch of the past as [`Host::decide`] would have, with what the switches covered then. It engages
-    /// nothing and tells nobody: what it decides is for reading, not for sending.
+    /// nothing, tells nobody and holds nothing against a policy: what it decides is for reading, not for sending.
     pub fn decide_again(&self, dispatch: &Dispatch, covered: Covered) -> Decision {
-        self.rule(dispatch, covered, &self.generation.load(), self.clock.raw())
+        decide_quietly(&self.live.running(), Ruling::open_covered(dispatch, covered), &self.clock)
     }
 
-    /// Asks the chain of a generation. The decision's time counts from `started`, a reading of the clock.
-    fn rule(&self, dispatch: &Dispatch, covered: Covered, generation: &Generation, started: u64) -> Decision {
-        let mut ruling = Ruling::open_covered(dispatch, covered);
-        let mut chain = generation.take_chain();
-        let mut laps = Laps::start(&self.clock);
-        for (kind, policies) in generation.order() {
-            if ruling.is_settled() {
-                break;
-            }
-            for index in policies {
-                let policy = generation.policy(*index);
-                let entry = chain.ask(policy, *index, *kind, &ruling, Moment::Dispatch, &mut laps);
-                ruling.hear(entry, policy.on_error);
-            }
-            if *kind == PolicyKind::Routing {
-                ruling.settle_route();
-            }
+    /// Hands the decision to the observing thread, or counts it as lost where the queue is full.
+    #[cold]
+    fn observe(
+        &self,
+        decision: &Decision,
+        dispatch: &Dispatch,
+        generation: &Arc<Generation>,
+        switches: &Arc<SwitchBoard>,
+        (check_purity, compare): (bool, bool),
+    ) {
+        let sample = || {
+            Box::new(Sample {
+                generation: Arc::clone(generation),
+                dispatch: dispatch.clone(),
+                switches: Arc::clone(switches),
+                decision: decision.clone(),
+            })
+        };
+        if check_purity {
+            self.observer.check_purity(sample());
         }
-        generation.put_chain(chain);
-        let mut decision = ruling.conclude(generation.id);
-        decision.nanoseconds = laps.since(started);
-        decision
+        if compare && let Some(trial) = self.live.trial() {
+            self.observer.compare(sample(), trial);
+        }
     }
 
-    /// Engages the switches of policies that tripped, and tells of those that failed.
+    /// Waits until every decision so far that was to be looked at again was.
+    pub fn catch_up(&self) {
+        self.observer.catch_up();
+    }
+
+    /// Engages the switches of policies that tripped.
     fn act_on(&self, trail: &[TrailEntry], dispatch: &Dispatch, generation: &Generation) {
         for entry in trail {
-            match entry.verdict {
-                Verdict::KillSwitch(KillSwitchVerdict::Trip(trip)) if !entry.shadow => {
-                    self.trip(&trip, dispatch, &generation.policy(entry.policy).name);
-                }
-                Verdict::Failed(failure, _) => self.tell(|| Event::PolicyFailed {
-                    policy: Arc::clone(&generation.policy(entry.policy).name),
-                    kind: entry.kind,
-                    failure,
-                }),
-                _ => {}
+            if let Verdict::KillSwitch(KillSwitchVerdict::Trip(trip)) = entry.verdict
+                && !entry.shadow
+            {
+                self.trip(&trip, dispatch, &generation.policy(entry.policy).name);
             }
         }
     }
@@ -267,9 +291,7 @@ impl Host {
     }
 
     fn tell(&self, event: impl FnOnce() -> Event) {
-        if let Some(listener) = &self.listener {
-            listener(&event());
-        }
+        self.live.tell(event);
     }
 
     /// Engages a switch. Permits made before are no longer live.
@@ -314,35 +336,42 @@ impl Host {
         self.symbols.lookup(name)
     }
 
-    /// The models, backends, task types and stages of the configuration.
+    /// The models, backends, task types and stages of the running generation's configuration.
     #[must_use]
-    pub fn catalogue(&self) -> &Catalogue {
-        &self.catalogue
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(self.live.running().catalogue())
+    }
+
+    /// The running generation's configuration.
+    #[must_use]
+    pub fn configuration(&self) -> Arc<Configuration> {
+        Arc::clone(self.live.running().configuration())
     }
 
     /// What is known about each policy, in the order of the configuration.
     #[must_use]
     pub fn policies(&self) -> Vec<About> {
-        self.generation.load().policies().cloned().collect()
+        self.live.running().policies().map(|policy| policy.about().clone()).collect()
     }
 
     /// What is known about each policy of a generation, in the order that a verdict's [`PolicyIndex`] counts; nothing where the
     /// generation is no longer kept.
     #[must_use]
     pub fn policies_of(&self, generation: u64) -> Option<Vec<About>> {
-        let running = self.generation.load();
-        (running.id == generation).then(|| running.policies().cloned().collect())
+        let (running, _, earlier) = self.live.generations();
+        let known = std::iter::once(running).chain(earlier).find(|known| known.id == generation)?;
+        Some(known.policies().map(|policy| policy.about().clone()).collect())
     }
 
     /// What a policy of the running generation is called.
     #[must_use]
     pub fn policy_name(&self, index: PolicyIndex) -> Arc<str> {
-        Arc::clone(&self.generation.load().policy(index).name)
+        Arc::clone(&self.live.running().policy(index).name)
     }
 
     /// The counters that the policies want kept.
     #[must_use]
     pub fn counters(&self) -> Vec<CounterRule> {
-        self.generation.load().counters()
+        self.live.running().counters()
     }
 }

@@ -12,6 +12,7 @@ use crate::component::{Component, ComponentError};
 use crate::engine::Engine;
 use crate::policy::LoadError;
 
+#[derive(Clone)]
 pub(crate) struct Loader {
     pub(crate) engine: Engine,
     pub(crate) cache: CompileCache,
@@ -25,6 +26,11 @@ pub(crate) struct Loader {
 }
 
 impl Loader {
+    /// The same, for a configuration that knows these names.
+    pub(crate) fn with_catalogue(&self, catalogue: Catalogue) -> Self {
+        Self { catalogue: Arc::new(catalogue), ..self.clone() }
+    }
+
     pub(crate) fn symbols(&self) -> &Symbols {
         &self.symbols
     }
@@ -43,13 +49,10 @@ impl Loader {
 
     /// A path (anything with a separator or a `.wasm` ending) is taken as one; a bare name is a plugin in one of the plugin folders.
     pub(crate) fn find(&self, component: &str) -> Result<PathBuf, LoadError> {
-        let path = Path::new(component);
-        let is_wasm = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wasm"));
-        if is_wasm || component.contains(['/', '\\']) {
-            return Ok(self.base.join(path));
+        if is_path(component) {
+            return Ok(self.base.join(component));
         }
-        let file = format!("{component}.wasm");
-        let places: Vec<_> = self.plugin_folders.iter().map(|folder| folder.join(&file)).collect();
+        let places = self.places(component);
         places.iter().find(|place| place.is_file()).cloned().ok_or_else(|| LoadError::NotFound {
             name: component.to_owned(),
             looked: match places.as_slice() {
@@ -58,4 +61,18 @@ impl Loader {
             },
         })
     }
+
+    /// Where a component may be: the first place with a file counts.
+    pub(crate) fn places(&self, component: &str) -> Vec<PathBuf> {
+        if is_path(component) {
+            return vec![self.base.join(component)];
+        }
+        let file = format!("{component}.wasm");
+        self.plugin_folders.iter().map(|folder| folder.join(&file)).collect()
+    }
+}
+
+fn is_path(component: &str) -> bool {
+    let is_wasm = Path::new(component).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wasm"));
+    is_wasm || component.contains(['/', '\\'])
 }

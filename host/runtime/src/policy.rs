@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_core::config::{Isolation, PolicyConfiguration, PolicyMode};
-use tollgate_core::{CounterRule, OnError, PolicyKind, Symbol, Symbols};
+use tollgate_core::{Catalogue, CounterRule, OnError, PolicyKind, Symbol, Symbols};
 
 use crate::bindings::plugin;
 use crate::cache::Compiled;
@@ -20,6 +20,7 @@ use crate::instance::{Instance, InstanceError, one_line};
 use crate::lent::{Lane, WhyCanonical};
 use crate::loader::Loader;
 use crate::probe::{self, ProbeError, ProbeFigures};
+use crate::quarantine::Watch;
 use crate::schema;
 use crate::state::{Declared, Naming};
 
@@ -38,10 +39,15 @@ pub(crate) struct Policy {
     pub(crate) mode: PolicyMode,
     pub(crate) isolation: Isolation,
     pub(crate) counters: Vec<CounterRule>,
+    /// Its evaluations and failures, and whether it is left alone.
+    pub(crate) watch: Watch,
     component: Component,
     configuration: String,
     declared: Declared,
     about: About,
+    /// What it was loaded for: it serves a later generation as well that wants the same.
+    configured: PolicyConfiguration,
+    catalogue: Arc<Catalogue>,
 }
 
 /// What is known about a loaded policy, for status and `policy check`.
@@ -143,11 +149,21 @@ pub enum LoadError {
 }
 
 impl Policy {
-    pub(crate) fn load(loader: &Loader, configured: &PolicyConfiguration) -> Result<Self, LoadError> {
+    /// One of `known` that is the same plugin with the same configuration, and so was checked already; or a new one,
+    /// after every check.
+    pub(crate) fn load(
+        loader: &Loader,
+        configured: &PolicyConfiguration,
+        known: &[Arc<Self>],
+    ) -> Result<Arc<Self>, LoadError> {
         let started = loader.clock().now();
         let file = loader.find(configured.component())?;
         let bytes = read(&file)?;
         check_digest(configured.digest.as_deref(), &bytes)?;
+        let digest = ComponentDigest::of(&bytes);
+        if let Some(same) = known.iter().find(|known| known.is_same(digest, configured, &loader.catalogue)) {
+            return Ok(Arc::clone(same));
+        }
         let component = loader.compile(&bytes, configured.lane)?;
         let load_time = started.elapsed();
 
@@ -196,7 +212,7 @@ impl Policy {
             tags: description.tags,
             counters: description.counters.into_iter().map(|counter| counter.name).collect(),
         };
-        Ok(Self {
+        Ok(Arc::new(Self {
             name: configured.name.as_str().into(),
             on_error: configured.on_error,
             mode: configured.mode,
@@ -206,12 +222,28 @@ impl Policy {
             configuration,
             declared,
             about,
-        })
+            watch: Watch::default(),
+            configured: PolicyConfiguration { candidate: None, ..configured.clone() },
+            catalogue: Arc::clone(&loader.catalogue),
+        }))
+    }
+
+    /// A candidate beside it does not make a policy another one.
+    fn is_same(&self, digest: ComponentDigest, configured: &PolicyConfiguration, catalogue: &Arc<Catalogue>) -> bool {
+        let alone = || PolicyConfiguration { candidate: None, ..configured.clone() };
+        self.about.digest == digest && self.catalogue == *catalogue && self.configured == alone()
     }
 
     /// A new configured instance.
     pub(crate) fn instantiate(&self) -> Result<Instance, InstanceError> {
         start_configured(&self.component, &self.about.lane, &self.configuration, &self.declared)
+    }
+
+    /// The same, with the patience of what runs off the hot path.
+    pub(crate) fn instantiate_patiently(&self) -> Result<Instance, InstanceError> {
+        let mut instance = self.instantiate()?;
+        instance.be_patient(&self.component);
+        Ok(instance)
     }
 
     pub(crate) const fn about(&self) -> &About {
@@ -244,7 +276,7 @@ fn service_lane(component: &Component, configuration: &str, declared: &Declared)
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
     let error = |source| LoadError::Read { file: file.to_owned(), source };
     let opened = fs::File::open(file).map_err(error)?;
     let bytes = opened.metadata().map_err(error)?.len();

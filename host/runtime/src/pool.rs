@@ -9,10 +9,6 @@ use crossbeam_utils::atomic::AtomicCell;
 
 use crate::chain::Chain;
 
-/// How many chains are kept. More threads than this share slots, and some of their decisions then make
-/// instances anew.
-const SLOTS: usize = 64;
-
 /// A chain that waits for its thread. A swap of one pointer, so lock-free.
 type Slot = AtomicCell<Option<Box<Chain>>>;
 
@@ -21,19 +17,23 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
+    /// How many chains are kept. More threads than this share slots, and some of their decisions then make
+    /// instances anew.
+    pub(crate) const SLOTS: usize = 64;
+
     pub(crate) fn new() -> Self {
-        Self { slots: (0..SLOTS).map(|_| CachePadded::new(AtomicCell::new(None))).collect() }
+        Self { slots: (0..Self::SLOTS).map(|_| CachePadded::new(AtomicCell::new(None))).collect() }
     }
 
     /// The chain of this thread's slot; another kept one where it is in use; nothing where none is kept.
     pub(crate) fn take(&self) -> Option<Box<Chain>> {
-        self.slot(own_slot()).take().or_else(|| (0..SLOTS).find_map(|slot| self.slot(slot).take()))
+        self.slot(own_slot()).take().or_else(|| (0..Self::SLOTS).find_map(|slot| self.slot(slot).take()))
     }
 
     /// Keeps the chain for this thread's next decision. Where the slot was filled meanwhile, the other chain goes to a free one.
     pub(crate) fn put(&self, chain: Box<Chain>) {
         let mut homeless = self.slot(own_slot()).swap(Some(chain));
-        for slot in 0..SLOTS {
+        for slot in 0..Self::SLOTS {
             if homeless.is_none() {
                 return;
             }
@@ -44,7 +44,7 @@ impl Pool {
     }
 
     fn slot(&self, slot: usize) -> &Slot {
-        &self.slots[slot % SLOTS]
+        &self.slots[slot % Self::SLOTS]
     }
 }
 
@@ -56,7 +56,7 @@ fn own_slot() -> usize {
     }
     OWN.with(|own| {
         own.get().unwrap_or_else(|| {
-            let slot = NEXT.fetch_add(1, Ordering::Relaxed) % SLOTS;
+            let slot = NEXT.fetch_add(1, Ordering::Relaxed) % Pool::SLOTS;
             own.set(Some(slot));
             slot
         })

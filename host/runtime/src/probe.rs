@@ -138,7 +138,8 @@ fn ask(instance: &mut Instance, kind: PolicyKind, dispatch: &Dispatch) -> Result
     let (verdict, fuel) = chain::evaluate(instance, kind, &ruling, Moment::Dispatch);
     let failed = |failure| ProbeError::Failed { kind, failure, cause: cause(failure, instance.told_failure()) };
     let verdict = verdict.map_err(failed)?;
-    let entry = TrailEntry { policy: PolicyIndex(0), kind, verdict, shadow: true, fuel, nanoseconds: 0 };
+    let entry =
+        TrailEntry { policy: PolicyIndex(0), kind, verdict, shadow: true, last_good: false, fuel, nanoseconds: 0 };
     match ruling.judge(entry, OnError::Refuse).verdict {
         Verdict::Failed(failure, _) => Err(failed(failure)),
         verdict => Ok((verdict, fuel)),
@@ -158,6 +159,7 @@ fn cause(failure: EvaluationFailure, told: Option<String>) -> String {
         }
         EvaluationFailure::BelowFloor => "it chose a candidate whose tier is below the `floor` of its facts",
         EvaluationFailure::NoInstance => "no instance of it could be made",
+        EvaluationFailure::Quarantined => "it is left alone for a while",
     };
     format!("{}{advice}", told.unwrap_or_default())
 }
@@ -169,6 +171,7 @@ fn raise_floor() -> TrailEntry {
         kind: PolicyKind::RetryCeiling,
         verdict,
         shadow: false,
+        last_good: false,
         fuel: 0,
         nanoseconds: 0,
     }

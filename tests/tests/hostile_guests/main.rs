@@ -135,6 +135,7 @@ guests! {
     };
     // It behaves, and only wants to be asked for.
     witness: "witness" |guest| is_refused(guest, "its configuration does not pass its schema");
+    numbered: "numbered" |guest| is_refused(guest, "its configuration does not pass its schema");
 }
 
 /// So much that the deadline comes first; and a deadline that a sane evaluation keeps on a busy machine, too.

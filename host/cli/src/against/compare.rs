@@ -108,6 +108,7 @@ mod tests {
             trip: None,
             failure: None,
             on_error: None,
+            last_good: false,
             fuel: 0,
             timer_evaluate_ns: 0,
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bounded::Bounded;
+use super::numbers::Numbers;
 use super::{Report, Status};
 use crate::{Dispatch, Reference, ScopeKind, ScopePath, Symbol};
 
@@ -47,8 +48,10 @@ const PARTS: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Counters {
-    rules: Vec<CounterRule>,
-    counts: Bounded<(usize, Reference), Count>,
+    /// Each with its number.
+    rules: Vec<(u64, CounterRule)>,
+    numbers: Numbers<CounterRule>,
+    counts: Bounded<(u64, Reference), Count>,
 }
 
 #[derive(Debug, Default)]
@@ -59,13 +62,20 @@ struct Count {
 
 impl Counters {
     pub(super) fn new(rules: Vec<CounterRule>, capacity: usize) -> Self {
-        Self { rules, counts: Bounded::new(capacity) }
+        let mut counters = Self { rules: Vec::new(), numbers: Numbers::new(), counts: Bounded::new(capacity) };
+        counters.adopt(rules);
+        counters
+    }
+
+    /// From now on these counters. One that was kept before goes on with its counts.
+    pub(super) fn adopt(&mut self, rules: Vec<CounterRule>) {
+        self.rules = rules.into_iter().map(|rule| (self.numbers.of(rule), rule)).collect();
     }
 
     pub(super) fn read(&self, task: Option<Reference>, scopes: &ScopePath, now_ms: u64, into: &mut Vec<(Symbol, u64)>) {
-        for (index, rule) in self.rules.iter().enumerate() {
+        for (number, rule) in &self.rules {
             if let Some(reference) = rule.reference(task, scopes) {
-                let count = self.counts.get(&(index, reference)).map_or(0, |count| count.read(rule, now_ms));
+                let count = self.counts.get(&(*number, reference)).map_or(0, |count| count.read(rule, now_ms));
                 into.push((rule.name, count));
             }
         }
@@ -90,9 +100,9 @@ impl Counters {
     }
 
     fn count(&mut self, event: CounterEvent, task: Option<Reference>, scopes: &ScopePath, now_ms: u64) {
-        for (index, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.event == event) {
+        for (number, rule) in self.rules.iter().filter(|(_, rule)| rule.event == event) {
             if let Some(reference) = rule.reference(task, scopes) {
-                self.counts.entry((index, reference), now_ms).add(rule, now_ms);
+                self.counts.entry((*number, reference), now_ms).add(rule, now_ms);
             }
         }
     }

@@ -5,6 +5,7 @@
 mod bounded;
 mod counter;
 mod finished;
+mod numbers;
 mod spend;
 mod task;
 
@@ -112,6 +113,21 @@ impl History {
             finished: FinishedRuns::new(CAPACITY),
             counters: Counters::new(counters, CAPACITY),
         }
+    }
+
+    /// Goes on by another configuration, and forgets nothing: tasks, routes, rates and finished runs stay as they are; a
+    /// budget for the same scope and window keeps what was spent whatever its limit is now; a counter that still means the
+    /// same keeps its counts. What is no longer configured is found again when it comes back, until it is pushed out.
+    pub fn adopt(
+        &mut self,
+        rules: AttemptRules,
+        budgets: &[BudgetConfiguration],
+        counters: Vec<CounterRule>,
+        symbols: &Symbols,
+    ) {
+        self.rules = rules;
+        self.accounts.adopt(budgets, symbols);
+        self.counters.adopt(counters);
     }
 
     /// Writes everything known about the dispatch's task, scopes and route into it: attempts, spending,

@@ -1,6 +1,7 @@
 //! What scopes have spent: in the windows of their budgets, and in the last minutes.
 
 use super::bounded::Bounded;
+use super::numbers::Numbers;
 use crate::config::{BudgetConfiguration, Window};
 use crate::{Account, Nanodollars, Reference, ScopeKind, ScopePath, Spending, Symbol, Symbols};
 
@@ -11,15 +12,22 @@ const ACCOUNTS: usize = 1_000_000;
 #[derive(Debug)]
 pub(super) struct Accounts {
     rules: Vec<Rule>,
-    /// By budget, scope and end of the window.
-    spent: Bounded<(usize, Reference, u64), Spent>,
+    numbers: Numbers<Counted>,
+    /// By number of the budget, scope and end of the window.
+    spent: Bounded<(u64, Reference, u64), Spent>,
 }
 
 #[derive(Debug, Default)]
 struct Spent {
     amount: Nanodollars,
     reached: Option<Threshold>,
+    /// What `reached` was judged by: a budget that was raised can be reached again.
+    ceilings: (Nanodollars, Nanodollars),
 }
+
+/// What has to be the same of two budgets for what was spent under one to count under the other. The last is which of
+/// several alike it is.
+type Counted = (ScopeKind, Option<Reference>, Window, usize);
 
 /// A mark on the way to a budget's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +62,7 @@ const APPROACHING_PERMILLE: u32 = 800;
 
 #[derive(Debug)]
 struct Rule {
+    number: u64,
     scope: ScopeKind,
     only: Option<Reference>,
     limit: Nanodollars,
@@ -64,28 +73,37 @@ struct Rule {
 
 impl Accounts {
     pub(super) fn new(budgets: &[BudgetConfiguration], symbols: &Symbols) -> Self {
-        let rules = budgets
-            .iter()
-            .map(|budget| Rule {
-                scope: budget.scope,
-                only: budget.name.as_deref().map(Reference::of),
-                limit: budget.limit,
-                hard: budget.hard(),
-                window: budget.window,
-                owner: budget.owner.as_deref().map_or(Symbol::UNKNOWN, |owner| symbols.lookup(owner)),
-            })
-            .collect();
-        Self { rules, spent: Bounded::new(ACCOUNTS) }
+        let mut accounts = Self { rules: Vec::new(), numbers: Numbers::new(), spent: Bounded::new(ACCOUNTS) };
+        accounts.adopt(budgets, symbols);
+        accounts
     }
 
-    fn of<'a>(
-        &'a self,
-        scopes: &'a ScopePath,
-        now_ms: u64,
-    ) -> impl Iterator<Item = (&'a Rule, (usize, Reference, u64))> {
-        self.rules.iter().enumerate().filter_map(move |(index, rule)| {
+    /// From now on these budgets. One for the same scope and window, with whatever limit, goes on with what was spent.
+    pub(super) fn adopt(&mut self, budgets: &[BudgetConfiguration], symbols: &Symbols) {
+        let counted =
+            |budget: &BudgetConfiguration| (budget.scope, budget.name.as_deref().map(Reference::of), budget.window);
+        let mut rules: Vec<Rule> = Vec::with_capacity(budgets.len());
+        for budget in budgets {
+            let (scope, only, window) = counted(budget);
+            let alike = rules.iter().filter(|rule| (rule.scope, rule.only, rule.window) == (scope, only, window));
+            let nth = alike.count();
+            rules.push(Rule {
+                number: self.numbers.of((scope, only, window, nth)),
+                scope,
+                only,
+                limit: budget.limit,
+                hard: budget.hard(),
+                window,
+                owner: budget.owner.as_deref().map_or(Symbol::UNKNOWN, |owner| symbols.lookup(owner)),
+            });
+        }
+        self.rules = rules;
+    }
+
+    fn of<'a>(&'a self, scopes: &'a ScopePath, now_ms: u64) -> impl Iterator<Item = (&'a Rule, (u64, Reference, u64))> {
+        self.rules.iter().filter_map(move |rule| {
             let reference = scopes.of(rule.scope).filter(|scope| rule.only.is_none_or(|only| only == *scope))?;
-            Some((rule, (index, reference, rule.window.end_ms(now_ms))))
+            Some((rule, (rule.number, reference, rule.window.end_ms(now_ms))))
         })
     }
 
@@ -103,13 +121,15 @@ impl Accounts {
 
     /// Adds a cost to every account, and tells which thresholds were reached by it.
     pub(super) fn spend(&mut self, scopes: &ScopePath, now_ms: u64, cost: Nanodollars) -> Vec<ThresholdReached> {
-        let keys: Vec<_> = self.of(scopes, now_ms).map(|(_, key)| key).collect();
         let mut reached = Vec::new();
-        for key in keys {
-            let Some(rule) = self.rules.get(key.0) else {
-                continue;
-            };
-            let spent = self.spent.entry(key, now_ms);
+        for rule in &self.rules {
+            let scope = scopes.of(rule.scope).filter(|scope| rule.only.is_none_or(|only| only == *scope));
+            let Some(scope) = scope else { continue };
+            let spent = self.spent.entry((rule.number, scope, rule.window.end_ms(now_ms)), now_ms);
+            if spent.ceilings != (rule.limit, rule.hard) {
+                spent.ceilings = (rule.limit, rule.hard);
+                spent.reached = rule.threshold(spent.amount).filter(|_| spent.amount > Nanodollars::ZERO);
+            }
             spent.amount = spent.amount.saturating_add(cost);
             let threshold = rule.threshold(spent.amount);
             if threshold > spent.reached {
@@ -117,7 +137,7 @@ impl Accounts {
                 reached.extend(threshold.map(|threshold| ThresholdReached {
                     threshold,
                     kind: rule.scope,
-                    scope: key.1,
+                    scope,
                     owner: rule.owner,
                     spent: spent.amount,
                     limit: rule.limit,

@@ -198,3 +198,41 @@ fn a_threshold_is_reached_once_in_a_window() -> Result<(), crate::ConfigurationE
     assert_eq!(spend(60, 2_000_000_000), [Threshold::Over], "a new window, and all of it at once");
     Ok(())
 }
+
+#[test]
+fn another_configuration_forgets_nothing() -> Result<(), crate::ConfigurationError> {
+    let parse = |budgets: &str| crate::Configuration::parse(&format!("version = 1\n{budgets}"));
+    let team = |limit: u32| format!("[[budget]]\nscope = \"team\"\nlimit = \"{limit}.00 USD\"\n");
+    let (small, large, none) = (parse(&team(1))?, parse(&format!("{}{}", team(2), team(5)))?, parse("")?);
+    let rule = |name, event| CounterRule { name, event, by: CounterBy::Task, window_seconds: 0 };
+    let failures = rule(Symbol::from_u32(1), CounterEvent::Failure);
+    let others = rule(Symbol::from_u32(2), CounterEvent::Success);
+    let symbols = Symbols::new();
+    let mut history = History::new(AttemptRules::default(), &small.budgets, vec![failures], &symbols);
+    let mut scopes = ScopePath::default();
+    scopes.set(ScopeKind::Team, Reference::of("red"));
+    let cost = Nanodollars::new(1_500_000_000);
+    let spend = Report { scopes, cost, ..report(0, 1, TIMEOUT) };
+    let thresholds = |reached: Vec<ThresholdReached>| -> Vec<_> { reached.iter().map(|one| one.threshold).collect() };
+    assert_eq!(thresholds(history.record(&spend)), [Threshold::Over]);
+
+    let read = |history: &History| {
+        let mut dispatch =
+            Dispatch { now_ms: MINUTE, task: Some(Reference::of("task")), scopes, ..Dispatch::default() };
+        history.inform(&mut dispatch);
+        let accounts: Vec<_> = dispatch.accounts.iter().map(|account| account.spent).collect();
+        (dispatch.attempts.failed, accounts, dispatch.counters, dispatch.spending.scope_per_minute)
+    };
+    let per_minute = read(&history).3;
+    history.adopt(AttemptRules::default(), &none.budgets, vec![others], &symbols);
+    assert_eq!(read(&history), (1, vec![], vec![(others.name, 0)], per_minute));
+    history.adopt(AttemptRules::default(), &large.budgets, vec![others, failures], &symbols);
+    let counts = vec![(others.name, 0), (failures.name, 1)];
+    assert_eq!(read(&history), (1, vec![cost, Nanodollars::ZERO], counts, per_minute), "the second budget is new");
+    assert_eq!(
+        thresholds(history.record(&Report { cost: Nanodollars::new(600_000_000), ..spend })),
+        [Threshold::AtLimit],
+        "the raised limit is reached again"
+    );
+    Ok(())
+}

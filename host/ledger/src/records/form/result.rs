@@ -117,6 +117,9 @@ pub struct VerdictRecord {
     /// What that meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_error: Option<OnError>,
+    /// The last good version of the policy said it, in place of the configured one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub last_good: bool,
     /// Wasm instructions it spent, roughly.
     #[serde(default, skip_serializing_if = "is_default")]
     pub fuel: u64,
@@ -277,6 +280,7 @@ impl VerdictRecord {
             trip: None,
             failure: None,
             on_error: None,
+            last_good: entry.last_good,
             fuel: entry.fuel,
             timer_evaluate_ns: entry.nanoseconds,
         };

@@ -129,8 +129,15 @@ pub(super) fn decide(dispatch: &Dispatch, board: &SwitchBoard, verdicts: &[Verdi
     let mut ruling = Ruling::open(dispatch, board);
     for verdict in verdicts {
         let kind = verdict.kind().unwrap_or(PolicyKind::Budget);
-        let entry =
-            TrailEntry { policy: PolicyIndex(0), kind, verdict: *verdict, shadow: false, fuel: 800, nanoseconds: 650 };
+        let entry = TrailEntry {
+            policy: PolicyIndex(0),
+            kind,
+            verdict: *verdict,
+            shadow: false,
+            last_good: false,
+            fuel: 800,
+            nanoseconds: 650,
+        };
         ruling.hear(entry, OnError::Refuse);
     }
     ruling.conclude(1)

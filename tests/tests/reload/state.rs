@@ -1,0 +1,124 @@
+//! State belongs to the host: a thousand reloads under load lose none of it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use tollgate_core::config::BudgetConfiguration;
+use tollgate_core::{
+    Dispatch, Failure, History, Nanodollars, Reason, Reference, Report, ScopeKind, Selector, Status, Switch,
+    SwitchMode, Symbol, Tier,
+};
+use tollgate_runtime::Cause;
+use tollgate_tests::dispatch;
+
+use crate::{Told, numbered, parsed};
+
+const RELOADS: u32 = 1_000;
+const CENT: Nanodollars = Nanodollars::new(10_000_000);
+
+/// The number, whose policies have the host count, and a budget that other reloads move, drop and bring back.
+fn configuration(number: u32) -> tollgate_core::Configuration {
+    let mut configuration = parsed(&numbered(number));
+    let budget = |scope| BudgetConfiguration {
+        scope,
+        name: None,
+        limit: Nanodollars::new(u64::from(number) * 1_000_000_000_000),
+        hard: None,
+        window: tollgate_core::config::Window::Total,
+        owner: None,
+    };
+    configuration.budgets = match number % 3 {
+        0 => vec![budget(ScopeKind::Team)],
+        1 => vec![budget(ScopeKind::Key), budget(ScopeKind::Team)],
+        _ => vec![budget(ScopeKind::Team), budget(ScopeKind::Key)],
+    };
+    configuration
+}
+
+#[test]
+fn nothing_counted_is_lost_in_a_thousand_reloads_under_load() {
+    let told = Told::start(&numbered(0));
+    let host = &told.host;
+    host.reload(&configuration(1), Cause::Start).expect("it loads");
+    let running = host.configuration();
+    let history = History::new(running.attempts, &running.budgets, host.counters(), host.symbols());
+    let history = Mutex::new(history);
+    let switch = Switch {
+        selector: Selector::Scope(ScopeKind::Run, Reference::of("elsewhere")),
+        mode: SwitchMode::Cut,
+        reason: Reason::named(Symbol::UNKNOWN),
+        author: "alice".into(),
+        engaged_ms: 0,
+        expires_ms: None,
+    };
+    host.engage(switch).expect("there is room");
+    let template = dispatch(host);
+    let (done, reports, decided) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let work = |thread: u64| {
+        let mut turn = 0_u64;
+        while done.load(Ordering::Relaxed) == 0 {
+            let mut dispatch = Dispatch { now_ms: template.now_ms + turn, ..template.clone() };
+            history.lock().expect("no panic").inform(&mut dispatch);
+            let decision = host.decide(&dispatch);
+            assert_eq!(decision.outcome.word(), "slow", "lost: {decision:?}");
+            decided.fetch_add(1, Ordering::Relaxed);
+            if turn.is_multiple_of(8) {
+                history.lock().expect("no panic").record(&report(&dispatch, thread, turn));
+                reports.fetch_add(1, Ordering::Relaxed);
+            }
+            turn += 1;
+        }
+    };
+    thread::scope(|scope| {
+        let work = &work;
+        let threads = [scope.spawn(move || work(1)), scope.spawn(move || work(2))];
+        for number in 2..2 + RELOADS {
+            host.reload(&configuration(number), Cause::Start).expect("it loads");
+            let running = host.configuration();
+            let counters = host.counters();
+            history.lock().expect("no panic").adopt(running.attempts, &running.budgets, counters, host.symbols());
+        }
+        done.store(1, Ordering::Relaxed);
+        threads.into_iter().for_each(|thread| thread.join().expect("nothing lost"));
+    });
+    host.reload(&configuration(1), Cause::Start).expect("it loads");
+    let running = host.configuration();
+    history.lock().expect("no panic").adopt(running.attempts, &running.budgets, host.counters(), host.symbols());
+
+    let reports = reports.load(Ordering::Relaxed);
+    let mut after = template.clone();
+    after.now_ms += 10_000;
+    history.lock().expect("no panic").inform(&mut after);
+    let count = u32::try_from(reports).expect("not that many");
+    assert!(reports > 0 && decided.load(Ordering::Relaxed) > reports);
+    assert_eq!(after.attempts.failed, count, "attempts");
+    assert_eq!(after.attempts.repetitions, count, "the same failure each time");
+    let spent = Nanodollars::new(CENT.as_u64() * reports);
+    // The budget on keys was configured only two thirds of the time; that on teams always.
+    assert_eq!(after.accounts.len(), 2);
+    assert_eq!((after.accounts[1].kind, after.accounts[1].spent), (ScopeKind::Team, spent), "spend");
+    assert!(after.accounts[0].spent <= spent && after.accounts[0].spent > Nanodollars::ZERO);
+    assert_eq!(after.spending.run_cost, spent, "rates");
+    assert!(!after.counters.is_empty());
+    assert!(after.counters.iter().all(|(_, counted)| *counted == reports), "counters: {:?}", after.counters);
+    let switches = host.switches();
+    assert_eq!(switches.switches().len(), 1, "switches");
+    assert_eq!(host.status().running.id, u64::from(RELOADS) + 3);
+}
+
+fn report(dispatch: &Dispatch, thread: u64, turn: u64) -> Report {
+    Report {
+        task: dispatch.task.expect("it has one"),
+        scopes: dispatch.scopes,
+        task_type: dispatch.task_type,
+        started_ms: dispatch.now_ms,
+        ended_ms: dispatch.now_ms + 1,
+        tier: Some(Tier::Low),
+        cost: CENT,
+        status: Status::Failed(Failure::Other { fingerprint: 7 }),
+        context: None,
+        proposal: Some(thread << 32 | turn),
+        productive: None,
+    }
+}
