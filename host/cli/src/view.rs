@@ -56,6 +56,8 @@ pub(crate) struct VerdictView {
     pub(crate) reason: Option<ReasonView>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) shadow: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) last_good: bool,
     pub(crate) fuel: u64,
 }
 
@@ -152,6 +154,7 @@ fn verdict(entry: &tollgate_core::TrailEntry, dispatch: &Dispatch, host: &Host) 
         detail: detail(&entry.verdict, dispatch, host),
         reason: entry.verdict.reason().map(|reason| ReasonView::of(&reason, dispatch, host)),
         shadow: entry.shadow,
+        last_good: entry.last_good,
         fuel: entry.fuel,
     }
 }

@@ -150,6 +150,10 @@ impl Generation {
         earlier.into_iter().flatten().find(stands_in).map(Arc::clone)
     }
 
+    pub(crate) fn name_of(&self, index: PolicyIndex) -> Option<Arc<str>> {
+        self.policies.get(usize::from(index.0)).map(|policy| Arc::clone(&policy.name))
+    }
+
     pub(crate) fn last_good(&self, index: PolicyIndex) -> Option<&Policy> {
         self.last_good.get(usize::from(index.0))?.as_deref()
     }

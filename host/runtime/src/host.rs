@@ -129,7 +129,8 @@ impl HostBuilder {
         self
     }
 
-    /// Tells `listener` what happens. It is called on the thread that decides, so it has to be quick.
+    /// Tells `listener` what happens. It is called on the thread that decides or reloads, so it has to be quick, and it must
+    /// not reload or propose itself: one load waits for the other.
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.listener = Some(Arc::new(listener));
@@ -358,18 +359,25 @@ impl Host {
     /// generation is no longer kept.
     #[must_use]
     pub fn policies_of(&self, generation: u64) -> Option<Vec<About>> {
-        let (running, _, earlier) = self.live.generations();
-        let known = std::iter::once(running).chain(earlier).find(|known| known.id == generation)?;
-        Some(known.policies().map(|policy| policy.about().clone()).collect())
+        let generation = self.live.kept_generation(generation)?;
+        Some(generation.policies().map(|policy| policy.about().clone()).collect())
     }
 
-    /// What a policy of the running generation is called.
+    /// What a policy of the running generation is called; `unknown` where it has none of that number, as can be when a
+    /// generation with fewer took over since the decision. See [`Host::policy_name_in`].
     #[must_use]
     pub fn policy_name(&self, index: PolicyIndex) -> Arc<str> {
-        Arc::clone(&self.live.running().policy(index).name)
+        self.live.running().name_of(index).unwrap_or_else(|| "unknown".into())
     }
 
-    /// The counters that the policies want kept.
+    /// What a policy is called in the generation that decided ([`Decision::generation`]); nothing once that is no longer kept.
+    #[must_use]
+    pub fn policy_name_in(&self, generation: u64, index: PolicyIndex) -> Option<Arc<str>> {
+        self.live.kept_generation(generation)?.name_of(index)
+    }
+
+    /// The counters that the policies of the running generation want kept. After a reload they may be others: hand them to
+    /// [`tollgate_core::History::adopt`].
     #[must_use]
     pub fn counters(&self) -> Vec<CounterRule> {
         self.live.running().counters()

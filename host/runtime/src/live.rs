@@ -228,6 +228,16 @@ impl Live {
         (running, cause, kept.earlier.iter().rev().cloned().collect())
     }
 
+    /// The running generation or an earlier one, by its number.
+    pub(crate) fn kept_generation(&self, id: u64) -> Option<Arc<Generation>> {
+        let running = self.running.load();
+        if running.id == id {
+            return Some(Arc::clone(&running));
+        }
+        let kept = self.kept();
+        kept.earlier.iter().chain(&kept.leaving).find(|earlier| earlier.id == id).cloned()
+    }
+
     pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
         tell(self.listener.as_ref(), event);
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use tollgate_core::PolicyIndex;
 use tollgate_runtime::{Cause, ReloadError, RollbackError};
 use tollgate_tests::{Chain, PolicyEntry, dispatch};
 
@@ -145,6 +146,10 @@ fn a_host_without_policies_reloads_as_well() {
     let told = Told::start(&Chain::new());
     assert_eq!(told.reload(&numbered(7)), Ok(2));
     assert_eq!(number(&told.host.decide(&dispatch(&told.host))), 7);
+    let last = PolicyIndex(1);
     assert_eq!(told.reload(&Chain::new()), Ok(3));
+    assert_eq!(&*told.host.policy_name(last), "unknown");
+    assert_eq!(told.host.policy_name_in(2, last).as_deref(), Some("second"));
+    assert_eq!(told.host.policy_name_in(9, last), None);
     assert_eq!(told.host.decide(&dispatch(&told.host)).outcome.word(), "proceed");
 }

@@ -10,16 +10,18 @@ use tollgate_core::{
     SwitchMode, Symbol, Tier,
 };
 use tollgate_runtime::Cause;
-use tollgate_tests::dispatch;
+use tollgate_tests::{Chain, PolicyEntry, dispatch};
 
 use crate::{Told, numbered, parsed};
 
 const RELOADS: u32 = 1_000;
 const CENT: Nanodollars = Nanodollars::new(10_000_000);
 
-/// The number, whose policies have the host count, and a budget that other reloads move, drop and bring back.
+/// A policy with another number each time, which has the host count, and a budget that other reloads move, drop and
+/// bring back.
 fn configuration(number: u32) -> tollgate_core::Configuration {
-    let mut configuration = parsed(&numbered(number));
+    let policy = PolicyEntry::guest("numbered").config(&format!("number = {number}"));
+    let mut configuration = parsed(&Chain::new().policy(&policy));
     let budget = |scope| BudgetConfiguration {
         scope,
         name: None,
