@@ -53,6 +53,9 @@ pub(crate) async fn of_backend(
     set_header(&mut response, "x-tollgate-decision", &format!("{:032x}", exchange.call.id));
     set_header(&mut response, "x-tollgate-model", &gateway.host.symbols().display(exchange.candidate.model));
     set_header(&mut response, "x-tollgate-backend", &place.backend().name);
+    if exchange.dispatch.waited_ms > 0 {
+        set_header(&mut response, "x-tollgate-waited-ms", &exchange.dispatch.waited_ms.to_string());
+    }
     if parts.status.is_success() && is_stream(&parts.headers) {
         *response.body_mut() = stream::pass_on(gateway, exchange, body, place);
         return Answered::Response(response);

@@ -142,7 +142,9 @@ impl Call {
         let output =
             self.request.max_tokens.map_or(expected, |most| most.min(expected)).saturating_mul(self.request.answers);
         let usage = Usage { uncached_input: input, output, ..Usage::default() };
-        price.cost(&usage, CostOptions { tier: self.request.tier, ..CostOptions::default() }).ok()
+        // One that cannot be counted is too dear, not unknown.
+        let cost = price.cost(&usage, CostOptions { tier: self.request.tier, ..CostOptions::default() });
+        Some(cost.unwrap_or(Nanodollars::MAX))
     }
 
     pub(crate) fn scope(&self, kind: ScopeKind) -> Option<String> {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_core::config::Api;
-use tollgate_core::{Candidate, Configuration, Dispatch, Switch, SwitchMode};
+use tollgate_core::{Candidate, Configuration, Dispatch, Hosting, Switch, SwitchMode};
 use tollgate_ledger::OpenError;
 use tollgate_ledger::prices::PriceTable;
 use tollgate_runtime::{Event, Host, HostBuilder, HostError};
@@ -171,6 +171,7 @@ impl Running {
             settings,
             host,
         });
+        tell_unpriced(&gateway);
         switches::restore(&gateway.settings.data, &gateway.host, &gateway.labels, clock::now_ms())?;
         sweep(&gateway);
         keep_switches(&gateway);
@@ -266,6 +267,18 @@ fn tell(event: &Event, bell: &watch::Sender<()>, log: &Log) {
         }
         Event::PolicyFailed { policy, failure, .. } => {
             log.line(&format!("policy `{policy}` failed: {}", failure.as_str()))
+        }
+    }
+}
+
+/// A model without a price is offered by nobody; whoever wonders why finds it here.
+fn tell_unpriced(gateway: &Gateway) {
+    for backend in gateway.host.catalogue().backends().iter().filter(|backend| backend.hosting == Hosting::Remote) {
+        for model in &backend.models {
+            let name = gateway.host.symbols().display(*model);
+            if gateway.prices.lookup(&name).price().is_none() {
+                gateway.log.line(&format!("`{name}` has no price, so nothing is sent to it: add one with `--prices`"));
+            }
         }
     }
 }
