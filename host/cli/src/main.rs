@@ -6,13 +6,16 @@ mod data;
 mod decide;
 mod demo;
 mod import;
+mod kill;
 mod ledger;
 mod output;
 mod policy_check;
 mod records;
 mod replay;
 mod report;
+mod serve;
 mod setup;
+mod simulate;
 mod view;
 
 use std::process::ExitCode;
@@ -33,6 +36,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Stand before your models: decide every call, meter it, settle it.
+    Serve(serve::ServeArguments),
+    /// Engage a switch on a running gateway.
+    Kill(kill::KillArguments),
+    /// Lift the switches of a running gateway that cover something.
+    Unkill(kill::UnkillArguments),
+    /// List the engaged switches of a running gateway.
+    Switches(kill::SwitchesArguments),
+    /// Play what is not there.
+    #[command(subcommand)]
+    Simulate(simulate::SimulateCommand),
     /// Work with policy plugins.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -65,6 +79,11 @@ enum PolicyCommand {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Kill(arguments) => kill::kill(&arguments),
+        Command::Unkill(arguments) => kill::unkill(&arguments),
+        Command::Switches(arguments) => kill::switches(&arguments),
+        Command::Simulate(command) => simulate::run(&command),
         Command::Policy(PolicyCommand::Check(arguments)) => policy_check::run(&arguments),
         Command::Decide(arguments) => decide::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),

@@ -134,6 +134,33 @@ pub struct BackendConfiguration {
     pub hosting: Hosting,
     /// How many dispatches it takes at once; nothing for no bound.
     pub slots: Option<u32>,
+    /// Which requests it answers; only the gateway needs it.
+    pub api: Option<Api>,
+    /// Where it is, as SDKs of its API take it: `https://api.openai.com/v1`, `https://api.anthropic.com`.
+    pub url: Option<String>,
+    /// The environment variable with the key it is called with; the caller's own key where nothing is said.
+    pub key_env: Option<String>,
+}
+
+/// A provider's API: what a backend answers and what a caller speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Api {
+    /// Chat completions, which many other servers answer as well.
+    Openai,
+    /// Messages.
+    Anthropic,
+}
+
+impl Api {
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
 }
 
 const fn remote() -> Hosting {

@@ -38,7 +38,7 @@ pub(super) struct Edge {
 }
 
 /// Crates that speak HTTP, by the start of their names.
-const HTTP: [&str; 9] = ["hyper", "axum", "tower", "reqwest", "h2", "ureq", "tonic", "actix", "warp"];
+const HTTP: [&str; 10] = ["http", "hyper", "axum", "tower", "reqwest", "h2", "ureq", "tonic", "actix", "warp"];
 
 /// What would give `core` I/O, a scheduler or a sandbox.
 const IMPURE: [&str; 5] = ["tokio", "wasmtime", "rusqlite", "async-std", "mio"];
@@ -223,6 +223,8 @@ mod tests {
             (Part::Gateway, "hyper", true),
             (Part::Gateway, "tower-http", true),
             (Part::Cli, "hyper-util", false),
+            (Part::Cli, "http-body-util", false),
+            (Part::Cli, "tokio", true),
             (Part::Runtime, "reqwest", false),
             (Part::Tests, "reqwest", true),
             (Part::Core, "tokio", false),

@@ -86,7 +86,7 @@ impl Counters {
             Status::Succeeded => CounterEvent::Success,
             Status::Failed(_) => CounterEvent::Failure,
             Status::Rejected => CounterEvent::Rejection,
-            Status::ProviderUnavailable => return,
+            Status::Unreported | Status::ProviderUnavailable => return,
         };
         self.count(event, Some(report.task), &report.scopes, report.ended_ms);
         if report.productive == Some(false) && report.status == Status::Succeeded {

@@ -59,6 +59,8 @@ pub enum Status {
     Failed(Failure),
     /// It ended well, and a verifier rejected the work.
     Rejected,
+    /// It ended, and nobody has said what that meant for the task.
+    Unreported,
     /// The provider could not be reached or refused for load: its health, not the task's failure.
     ProviderUnavailable,
 }

@@ -62,7 +62,7 @@ impl TaskHistory {
                 self.failed_tier = None;
                 self.streak = None;
             }
-            Status::ProviderUnavailable => {}
+            Status::Unreported | Status::ProviderUnavailable => {}
             Status::Rejected => {
                 self.rejections = self.rejections.saturating_add(1);
                 self.fail(report, rules);

@@ -36,6 +36,7 @@ fn only_failures_count_as_attempts() {
     let mut history = history();
     history.record(&report(0, 5, TIMEOUT));
     history.record(&report(5, 1, Status::ProviderUnavailable));
+    history.record(&report(5, 1, Status::Unreported));
     history.record(&report(6, 5, Status::Rejected));
     let attempts = at(&history, 12);
     assert_eq!((attempts.failed, attempts.streak, attempts.rejections), (2, 2, 1));

@@ -1,0 +1,151 @@
+//! `tollgate serve`: the gateway, before the models.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tollgate_core::config::Api;
+use tollgate_gateway::{AdminClient, Bounds, Running, Script, Settings, SimulatedProvider, Times};
+
+use crate::output;
+use crate::setup::{self, SetupArguments};
+
+/// Where a gateway that is running says how it is reached; readable by its owner only, and gone when it ends.
+const ADMIN_FILE: &str = "admin.json";
+
+#[derive(Args)]
+pub(crate) struct ServeArguments {
+    #[command(flatten)]
+    setup: SetupArguments,
+    /// The folder of the ledger and the engaged switches.
+    #[arg(long, value_name = "FOLDER", default_value = ".tollgate")]
+    data: PathBuf,
+    /// Where clients are answered.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4800")]
+    listen: SocketAddr,
+    /// Where operators are answered.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4801")]
+    admin: SocketAddr,
+    /// Listen on an address that others can reach, although whoever reaches it spends with the backends' keys.
+    #[arg(long)]
+    open: bool,
+    /// A price table in LiteLLM's format, over the built-in one.
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+    /// Answer for backends without a `url` with a simulated provider. It does so by itself where no configuration is given.
+    #[arg(long)]
+    simulate: bool,
+}
+
+pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
+    for (name, address) in [("--listen", arguments.listen), ("--admin", arguments.admin)] {
+        if !address.ip().is_loopback() && !(arguments.open && name == "--listen") {
+            bail!(
+                "{name} {address} can be reached by others, and Tollgate has no keys of its own yet: {}",
+                match name {
+                    "--listen" => "put something that authenticates before it and say `--open`",
+                    _ => "use a loopback address",
+                }
+            );
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(arguments))
+}
+
+async fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
+    let configuration = arguments.setup.configuration()?;
+    let prices = setup::prices(arguments.prices.as_deref())?;
+    let simulated = if arguments.simulate || arguments.setup.config.is_none() {
+        Some(SimulatedProvider::start(TcpListener::bind("127.0.0.1:0").await?, Script::default())?)
+    } else {
+        None
+    };
+    let listen = |name, address: SocketAddr| async move {
+        TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}: free it, or give another {name}"))
+    };
+    let listeners = (listen("--listen", arguments.listen).await?, listen("--admin", arguments.admin).await?);
+    let settings = Settings {
+        data: arguments.data.clone(),
+        bounds: Bounds::default(),
+        times: Times::default(),
+        admin_token: format!("{:032x}", tollgate_gateway::random_id()),
+    };
+    let token = settings.admin_token.clone();
+    let url = |api: Api| simulated.as_ref().map(|provider| provider.url(api));
+    let log = Box::new(|line: &str| eprintln!("tollgate: {line}"));
+    // Signals are listened for before anyone is told that the gateway is there.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let builder = arguments.setup.host_builder();
+    let running = Running::open(builder?, &configuration, prices, settings, listeners, url, log)?;
+    let admin = AdminClient { address: running.admin_address().to_string(), token };
+    let admin_file = AdminFile::write(&arguments.data, &admin)?;
+    output::print(&greeting(&running, &admin, simulated.is_some()))?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    eprintln!("tollgate: ending: calls under way may take {} s more", Times::default().drain.as_secs());
+    tokio::select! {
+        () = running.end() => {}
+        // Asked a second time, it ends at once; what was sent and not settled counts in full until it is.
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    drop(admin_file);
+    Ok(())
+}
+
+fn greeting(running: &Running, admin: &AdminClient, simulated: bool) -> String {
+    let address = running.address();
+    let models = if simulated { "a simulated provider answers for backends without a `url`\n" } else { "" };
+    format!(
+        "tollgate is before your models\n{models}\n  OPENAI_BASE_URL=http://{address}/v1\n  ANTHROPIC_BASE_URL=http://{address}\n\n\
+         admin on http://{}, token {}\n",
+        admin.address, admin.token
+    )
+}
+
+/// How the gateway is reached by commands of the same user; removed when it ends.
+struct AdminFile(PathBuf);
+
+impl AdminFile {
+    fn write(data: &Path, admin: &AdminClient) -> anyhow::Result<Self> {
+        let path = data.join(ADMIN_FILE);
+        let failed = || format!("cannot write `{}`", path.display());
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(failed),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).with_context(failed)?;
+        file.write_all(serde_json::to_string(admin)?.as_bytes()).with_context(failed)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for AdminFile {
+    fn drop(&mut self) {
+        // One that is left over names a gateway that no longer answers, which its readers are told.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The gateway that runs on a data folder.
+pub(crate) fn admin_of(data: &Path) -> anyhow::Result<AdminClient> {
+    let path = data.join(ADMIN_FILE);
+    let text = fs::read_to_string(&path).with_context(|| {
+        format!(
+            "no gateway runs on `{}`: start one with `tollgate serve`, or name another folder with `--data`",
+            data.display()
+        )
+    })?;
+    serde_json::from_str(&text).with_context(|| format!("`{}`", path.display()))
+}

@@ -1,0 +1,61 @@
+//! `tollgate simulate`: what is not there, so that the rest can be tried.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use tokio::net::TcpListener;
+use tollgate_core::Milliseconds;
+use tollgate_core::config::Api;
+use tollgate_gateway::{Script, SimulatedProvider};
+
+use crate::output;
+
+#[derive(Subcommand)]
+pub(crate) enum SimulateCommand {
+    /// Answer as OpenAI and Anthropic do, with nonsense.
+    ///
+    /// A request asks for what it gets by a header, `x-simulate`, with words separated by commas: rate-limit, overloaded, error,
+    /// bad-request, garbage, break-after=N, stall-after=N, error-after=N (tokens), no-usage, output=N (tokens), pace=N
+    /// (milliseconds).
+    Provider(ProviderArguments),
+}
+
+#[derive(Args)]
+pub(crate) struct ProviderArguments {
+    /// Where it answers.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4810")]
+    listen: SocketAddr,
+    /// The same seed and the same requests give the same answers.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Between one token of a stream and the next.
+    #[arg(long, default_value = "20ms")]
+    pace: Milliseconds,
+    /// How many of a thousand requests fail.
+    #[arg(long, value_name = "PERMILLE", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    faults: u32,
+}
+
+pub(crate) fn run(command: &SimulateCommand) -> anyhow::Result<()> {
+    let SimulateCommand::Provider(arguments) = command;
+    let script = Script {
+        seed: arguments.seed,
+        pace: Duration::from_millis(arguments.pace.as_u64()),
+        faults_permille: arguments.faults,
+    };
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let listener = TcpListener::bind(arguments.listen).await;
+        let listener = listener
+            .with_context(|| format!("cannot listen on {}: free it, or give another --listen", arguments.listen))?;
+        let provider = SimulatedProvider::start(listener, script)?;
+        output::print(&format!(
+            "a simulated provider\n\n  OPENAI_BASE_URL={}\n  ANTHROPIC_BASE_URL={}\n",
+            provider.url(Api::Openai),
+            provider.url(Api::Anthropic)
+        ))?;
+        tokio::signal::ctrl_c().await?;
+        Ok(())
+    })
+}

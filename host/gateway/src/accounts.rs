@@ -1,0 +1,210 @@
+//! All that the gateway asks of the ledger and the history: facts before a dispatch, a reservation for it, and its end.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tokio::sync::Notify;
+use tollgate_core::config::{BudgetConfiguration, Window};
+use tollgate_core::{Account, Candidate, Configuration, Dispatch, History, Nanodollars, Report, ScopeKind, Symbol};
+use tollgate_ledger::book::{
+    self, Budget, Budgets, Dimension, Pattern, Refusal, Request, ReservationId, ReserveError, Settlement,
+};
+use tollgate_ledger::calls::Call as CallRow;
+use tollgate_ledger::estimate::{Prior, Sketches};
+use tollgate_ledger::{Ledger, LedgerError, OpenError, Options};
+use tollgate_runtime::Host;
+
+use crate::clock;
+
+/// How long an unsent reservation is held: a permit lasts a second, and connecting may take ten.
+const UNSENT_MS: u64 = 30_000;
+
+/// What was spent, and what may be.
+pub(crate) struct Accounts {
+    ledger: Ledger,
+    history: Mutex<History>,
+    sketches: Mutex<Sketches>,
+    /// Who answers for each budget, and what kind of scope it covers, by the budget's name.
+    owners: Vec<(String, ScopeKind, Symbol)>,
+    /// Rung when a reservation ends.
+    released: Notify,
+}
+
+/// Money held for one dispatch. It ends exactly once, by [`Accounts::post`] or [`Accounts::void`], which take it; one that is
+/// lost is ended by the sweep.
+#[derive(Debug)]
+#[must_use = "a reservation that is not settled is posted whole when its time is over"]
+pub(crate) struct Reservation {
+    id: ReservationId,
+    /// What is held.
+    pub(crate) amount: Nanodollars,
+}
+
+/// Why there is no reservation.
+#[derive(Debug)]
+pub(crate) enum Unreserved {
+    /// A ceiling would be passed.
+    Refused(Box<Refusal>),
+    /// The ledger cannot promise anything now.
+    Failed(String),
+}
+
+impl Accounts {
+    pub(crate) fn open(folder: &Path, configuration: &Configuration, host: &Host) -> Result<Self, OpenError> {
+        let budgets = configuration.budgets.iter().enumerate();
+        let budgets: Vec<(Budget, &BudgetConfiguration)> =
+            budgets.map(|(index, configured)| (book_budget(index, configured), configured)).collect();
+        let owner = |configured: &BudgetConfiguration| {
+            configured.owner.as_deref().map_or(Symbol::UNKNOWN, |owner| host.symbol(owner))
+        };
+        Ok(Self {
+            owners: budgets
+                .iter()
+                .map(|(budget, configured)| (budget.name.to_string(), configured.scope, owner(configured)))
+                .collect(),
+            ledger: Ledger::open(
+                folder,
+                Budgets::new(budgets.into_iter().map(|(budget, _)| budget).collect())?,
+                Options::default(),
+                clock::now_ms(),
+            )?,
+            history: Mutex::new(History::new(
+                configuration.attempts,
+                &configuration.budgets,
+                host.counters(),
+                host.symbols(),
+            )),
+            sketches: Mutex::new(Sketches::new(Prior::default())),
+            released: Notify::new(),
+        })
+    }
+
+    /// Writes what is known about the dispatch's task, scopes and budgets into it.
+    pub(crate) fn inform(&self, names: &[(Dimension, &str)], dispatch: &mut Dispatch) -> Result<(), String> {
+        self.history().inform(dispatch);
+        let path = self.ledger.path(names).map_err(|error| error.to_string())?;
+        let standings = self.ledger.standings(&path, dispatch.now_ms).map_err(|error| error.to_string())?;
+        dispatch.accounts = path
+            .accounts()
+            .iter()
+            .zip(standings)
+            .map(|(account, standing)| {
+                let known = self.owners.iter().find(|(budget, ..)| **budget == *account.budget);
+                let (kind, owner) =
+                    known.map_or((ScopeKind::Organisation, Symbol::UNKNOWN), |(_, kind, owner)| (*kind, *owner));
+                let book::Standing { spent, reserved, limit, hard, window_end_ms } = standing;
+                Account { kind, owner, spent, reserved, limit, hard, window_end_ms }
+            })
+            .collect();
+        Ok(())
+    }
+
+    /// Holds an amount on every budget of the dispatch at once.
+    pub(crate) fn reserve(&self, names: &[(Dimension, &str)], amount: Nanodollars) -> Result<Reservation, Unreserved> {
+        let failed = |error: &dyn std::fmt::Display| Unreserved::Failed(error.to_string());
+        let path = self.ledger.path(names).map_err(|error| failed(&error))?;
+        let (id, now_ms) = (ReservationId(crate::random_id()), clock::now_ms());
+        let request = Request { id, path: &path, amount, expires_ms: now_ms.saturating_add(UNSENT_MS) };
+        match self.ledger.reserve(&request, now_ms) {
+            Ok(()) => Ok(Reservation { id, amount }),
+            Err(LedgerError::Book(ReserveError::Refused(refusal))) => Err(Unreserved::Refused(refusal)),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// Notes that the dispatch is being sent: from here on, silence costs the whole reservation.
+    pub(crate) fn sent(&self, reservation: &Reservation, resolve_within: Duration) -> Result<(), String> {
+        let now_ms = clock::now_ms();
+        let within_ms = u64::try_from(resolve_within.as_millis()).unwrap_or(u64::MAX);
+        self.ledger.sent(reservation.id, now_ms.saturating_add(within_ms), now_ms).map_err(|error| error.to_string())
+    }
+
+    /// Settles. What was written survives the process at once, and the machine after the group's sync.
+    pub(crate) fn post(&self, reservation: Reservation, settlement: Settlement, row: CallRow) -> Result<(), String> {
+        let row = CallRow { reservation: reservation.id.0.to_be_bytes(), ..row };
+        let posted = self.ledger.post(reservation.id, settlement, Some(row), clock::now_ms());
+        self.released.notify_waiters();
+        posted.map(|_ticket| ()).map_err(|error| error.to_string())
+    }
+
+    /// Releases what was never sent.
+    pub(crate) fn void(&self, reservation: Reservation) -> Result<(), String> {
+        let voided = self.ledger.void(reservation.id, clock::now_ms());
+        self.released.notify_waiters();
+        voided.map(|_ticket| ()).map_err(|error| error.to_string())
+    }
+
+    /// Waits until a reservation has ended, or for so long; whether one has.
+    pub(crate) async fn wait_for_an_end(&self, patience: Duration) -> bool {
+        tokio::time::timeout(patience, self.released.notified()).await.is_ok()
+    }
+
+    /// Ends what was lost; to be called about once a second.
+    pub(crate) fn sweep(&self) -> Result<(), String> {
+        self.ledger.sweep(clock::now_ms()).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Waits until everything so far is on the disk.
+    pub(crate) fn flush(&self) -> Result<(), String> {
+        self.ledger.flush().map_err(|error| error.to_string())
+    }
+
+    /// What became of a dispatch or a task.
+    pub(crate) fn record(&self, report: &Report) {
+        self.history().record(report);
+    }
+
+    /// A decision was acted on: where the dispatch went, or nowhere.
+    pub(crate) fn count(&self, dispatch: &Dispatch, went_to: Option<&Candidate>) {
+        let mut history = self.history();
+        history.count_decision(dispatch, went_to.is_none());
+        if let Some(candidate) = went_to {
+            history.remember_route(dispatch, candidate);
+        }
+    }
+
+    pub(crate) fn finish_run(&self, run: tollgate_core::Reference) {
+        self.history().finish_run(run);
+    }
+
+    /// What half of the answers of that model and task type stay below, in tokens.
+    pub(crate) fn expected_output(&self, model: &str, task_type: &str) -> u64 {
+        self.sketches().quantile(model, task_type, 500).output_tokens
+    }
+
+    /// Learns from an answer.
+    pub(crate) fn observe_output(&self, model: &str, task_type: &str, tokens: u64) {
+        self.sketches().observe(model, task_type, tokens);
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        // Counts that a panic left half-done are still the best there are: what is lost by them is bounded by one report.
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sketches(&self) -> MutexGuard<'_, Sketches> {
+        self.sketches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A configured budget as one of the book. Its name has its place, since several may cover the same kind of scope.
+fn book_budget(index: usize, configured: &BudgetConfiguration) -> Budget {
+    let pattern = match &configured.name {
+        Some(name) => Pattern::Shared(vec![name.as_str().into()]),
+        None => Pattern::Each("*".into()),
+    };
+    let selector = vec![(Dimension::Scope(configured.scope), pattern)];
+    let named = configured.name.as_deref().map_or(String::new(), |name| format!(" {name}"));
+    Budget {
+        hard: configured.hard(),
+        window: match configured.window {
+            Window::Total => book::Window::Total,
+            Window::Hour => book::Window::Hour(TimeZone::UTC),
+            Window::Day => book::Window::Day(TimeZone::UTC),
+        },
+        owner: configured.owner.as_deref().map(Into::into),
+        ..Budget::new(format!("{}{named} {}", configured.scope, index + 1), selector, configured.limit)
+    }
+}

@@ -1,0 +1,169 @@
+//! One call under way: what was asked, by whom, and what a decision may know about it.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use tollgate_core::{
+    Candidate, Dispatch, Health, Hosting, Nanodollars, Reference, ScopeKind, ScopePath, Symbol, Usage,
+};
+use tollgate_ledger::book::Dimension;
+use tollgate_ledger::estimate::{InputSize, OutputLimit, worst_case};
+use tollgate_ledger::prices::CostOptions;
+
+use crate::Gateway;
+use crate::formats::{ModelRequest, NextAction, Problem};
+use crate::identity::Identity;
+
+/// So many bytes of a body are a token of input, for an estimate: prose has four, code and JSON fewer.
+const BYTES_PER_INPUT_TOKEN: u64 = 3;
+
+/// One call under way.
+pub(crate) struct Call {
+    /// Names the decision, in answers and records.
+    pub(crate) id: u128,
+    pub(crate) request: ModelRequest,
+    pub(crate) identity: Identity,
+    pub(crate) headers: HeaderMap,
+    pub(crate) started_ms: u64,
+    /// A keyed hash of the whole body: the same again after a failure is a loop.
+    pub(crate) context: u64,
+}
+
+impl Call {
+    /// The facts for a decision, as they are now. Backends that were tried and failed are offered as down.
+    pub(crate) fn facts(&self, gateway: &Gateway, waited: Duration, failed: &[Symbol]) -> Result<Dispatch, Problem> {
+        let host = &gateway.host;
+        let symbol = |name: &Option<String>| name.as_deref().map_or(Symbol::UNKNOWN, |name| host.symbol(name));
+        let mut dispatch = Dispatch {
+            now_ms: crate::clock::now_ms(),
+            waited_ms: u32::try_from(waited.as_millis()).unwrap_or(u32::MAX),
+            task_type: symbol(&self.identity.task_type),
+            stage: symbol(&self.identity.stage),
+            priority: self.identity.priority,
+            scopes: self.scopes(),
+            task: Some(self.task()),
+            sample: Some(Reference::of(&self.identity.run)),
+            input_tokens: self.input_tokens(),
+            output_tokens: self.request.max_tokens.unwrap_or(0),
+            requested_model: host.symbol(&self.request.model),
+            candidates: self.candidates(gateway, failed),
+            ..Dispatch::default()
+        };
+        let informed = gateway.accounts.inform(&self.names(None), &mut dispatch);
+        informed.map_err(|error| ledger_failed(gateway, &error))?;
+        dispatch.attempts.failed = dispatch.attempts.failed.max(self.identity.tried_before);
+        Ok(dispatch)
+    }
+
+    /// The task's name is the run's own.
+    pub(crate) fn task(&self) -> Reference {
+        task_of(&self.identity.run, &self.identity.task)
+    }
+
+    pub(crate) fn scopes(&self) -> ScopePath {
+        let mut path = ScopePath::default();
+        for scope in &self.identity.scopes {
+            path.set(scope.kind, scope.reference());
+        }
+        path
+    }
+
+    /// What budgets select by.
+    pub(crate) fn names<'a>(&'a self, model: Option<&'a str>) -> Vec<(Dimension, &'a str)> {
+        let scopes = self.identity.scopes.iter().map(|scope| (Dimension::Scope(scope.kind), &*scope.name));
+        let task_type = self.identity.task_type.as_deref().map(|name| (Dimension::TaskType, name));
+        scopes.chain(task_type).chain(model.map(|model| (Dimension::Model, model))).collect()
+    }
+
+    /// Input as expected, in tokens.
+    pub(crate) fn input_tokens(&self) -> u64 {
+        (self.request.body().len() as u64).div_ceil(BYTES_PER_INPUT_TOKEN)
+    }
+
+    /// The word for tables.
+    pub(crate) fn task_type(&self) -> &str {
+        self.identity.task_type.as_deref().unwrap_or_default()
+    }
+
+    /// The most that this can cost at a candidate: what is reserved for it.
+    pub(crate) fn worst_case(
+        &self,
+        gateway: &Gateway,
+        candidate: &Candidate,
+        output_cap: Option<u32>,
+    ) -> Result<Nanodollars, Problem> {
+        if candidate.hosting == Hosting::Local {
+            return Ok(Nanodollars::ZERO);
+        }
+        let model = gateway.host.symbols().display(candidate.model);
+        let unbounded = |error: &dyn std::fmt::Display| {
+            Problem::new(
+                403,
+                "cost-unbounded",
+                format!("what this can cost has no bound: {error}"),
+                NextAction::ChangeRequest,
+            )
+        };
+        let price = gateway.prices.lookup(&model);
+        let price = price.price().ok_or_else(|| unbounded(&format!("the price table has no price for `{model}`")))?;
+        let cap = output_cap.map(u64::from);
+        let max_tokens = self.request.max_tokens.into_iter().chain(cap).min();
+        let output = OutputLimit { max_tokens, answers: self.request.answers };
+        let worst =
+            worst_case(price, self.request.tier, self.request.input, output).map_err(|error| unbounded(&error))?;
+        Ok(worst.amount)
+    }
+
+    /// Every model that a backend of the caller's format serves and that has a price.
+    fn candidates(&self, gateway: &Gateway, failed: &[Symbol]) -> Vec<Candidate> {
+        let mut candidates = gateway.host.catalogue().candidates(|model, hosting| match hosting {
+            Hosting::Local => Some(Nanodollars::ZERO),
+            Hosting::Remote => self.expected_cost(gateway, &gateway.host.symbols().display(model)),
+        });
+        candidates.retain_mut(|candidate| {
+            let Some(backend) = gateway.upstream.backend(candidate.backend) else { return false };
+            candidate.free_slots = backend.free_slots(candidate.free_slots);
+            candidate.health = backend.health(crate::clock::now_ms());
+            if failed.contains(&candidate.backend) || candidate.hosting == Hosting::Local && candidate.free_slots == 0 {
+                candidate.health = Health::Down;
+            }
+            backend.api == self.request.api
+        });
+        candidates
+    }
+
+    fn expected_cost(&self, gateway: &Gateway, model: &str) -> Option<Nanodollars> {
+        let price = gateway.prices.lookup(model).price()?;
+        let input = match self.request.input {
+            InputSize::Tokens(tokens) => tokens,
+            InputSize::Bytes(_) | InputSize::Unknown => self.input_tokens(),
+        };
+        let expected = gateway.accounts.expected_output(model, self.task_type());
+        let output =
+            self.request.max_tokens.map_or(expected, |most| most.min(expected)).saturating_mul(self.request.answers);
+        let usage = Usage { uncached_input: input, output, ..Usage::default() };
+        // One that cannot be counted is too dear, not unknown.
+        let cost = price.cost(&usage, CostOptions { tier: self.request.tier, ..CostOptions::default() });
+        Some(cost.unwrap_or(Nanodollars::MAX))
+    }
+
+    pub(crate) fn scope(&self, kind: ScopeKind) -> Option<String> {
+        self.identity.scope(kind).map(str::to_owned)
+    }
+}
+
+/// A task's reference: its name is the run's own.
+pub(crate) fn task_of(run: &str, task: &str) -> Reference {
+    Reference::of(&format!("{run}/{task}"))
+}
+
+/// The ledger promises nothing now, so nothing is sent; what is wrong is the operator's to know.
+pub(crate) fn ledger_failed(gateway: &Gateway, error: &str) -> Problem {
+    gateway.log.line(&format!("ledger: {error}"));
+    Problem::new(
+        503,
+        "ledger-unavailable",
+        "the ledger cannot be written, so nothing is sent",
+        NextAction::RetryAfter(30),
+    )
+}

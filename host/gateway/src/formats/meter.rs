@@ -1,0 +1,253 @@
+//! Counts what a stream uses while it passes, event by event.
+
+use bytes::{Bytes, BytesMut};
+use serde_json::Value;
+use tollgate_core::{Usage, config::Api};
+use tollgate_ledger::prices::ServiceTier;
+
+use super::events::{Event, EventTooLarge, Events};
+use super::usage::PartialUsage;
+
+/// A token of output is at most so many bytes on average; English text has about four, code fewer.
+const BYTES_PER_OUTPUT_TOKEN: u64 = 3;
+
+/// Whether the client sees the chunk with the usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UsageChunk {
+    /// It asked for it, or the format always has it.
+    Shown,
+    /// Only the gateway asked for it.
+    Hidden,
+}
+
+/// Reads one stream.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    api: Api,
+    usage_chunk: UsageChunk,
+    events: Events,
+    usage: PartialUsage,
+    deltas: u64,
+    delta_bytes: u64,
+    /// A choice has come to its end.
+    stopped: bool,
+    finished: bool,
+    ends_in_return: bool,
+}
+
+/// What a stream turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Metered {
+    /// Exact; nothing where the stream ended before it was told.
+    pub(crate) usage: Option<Usage>,
+    /// The input, where that much was told.
+    pub(crate) input: Option<Usage>,
+    /// Output as counted on the way, in tokens, for a stream that never told.
+    pub(crate) counted_output: u64,
+    pub(crate) tier: ServiceTier,
+    /// The provider ended it as its format says a stream ends.
+    pub(crate) finished: bool,
+}
+
+impl Meter {
+    pub(crate) fn new(api: Api, usage_chunk: UsageChunk) -> Self {
+        Self {
+            api,
+            usage_chunk,
+            events: Events::default(),
+            usage: PartialUsage::default(),
+            deltas: 0,
+            delta_bytes: 0,
+            stopped: false,
+            finished: false,
+            ends_in_return: false,
+        }
+    }
+
+    /// Takes in bytes of the upstream, and gives the whole events that go on to the client.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Bytes, EventTooLarge> {
+        self.events.push(bytes);
+        let mut shown = BytesMut::new();
+        while let Some(event) = self.events.next_event()? {
+            if self.take(&event) == UsageChunk::Shown {
+                shown.extend_from_slice(&event.bytes);
+            }
+        }
+        if let Some(last) = shown.last() {
+            self.ends_in_return = *last == b'\r';
+        }
+        Ok(shown.freeze())
+    }
+
+    /// What the upstream left over when it closed the stream.
+    pub(crate) fn rest(&mut self) -> Bytes {
+        self.events.rest()
+    }
+
+    /// What has to stand before an event of our own, so that it is one: some readers do not take a lone return for a line's
+    /// end, and the feed that belongs to it was held back.
+    pub(crate) const fn separator(&self) -> &'static str {
+        if self.ends_in_return { "\n" } else { "" }
+    }
+
+    pub(crate) fn metered(&self) -> Metered {
+        Metered {
+            usage: if self.finished { self.usage.whole(self.api) } else { None },
+            input: self.usage.input(self.api),
+            counted_output: self.deltas.max(self.delta_bytes.div_ceil(BYTES_PER_OUTPUT_TOKEN)),
+            tier: self.usage.tier(),
+            finished: self.finished,
+        }
+    }
+
+    fn take(&mut self, event: &Event) -> UsageChunk {
+        let data = event.data();
+        if data == b"[DONE]" {
+            return UsageChunk::Shown;
+        }
+        let Ok(event) = serde_json::from_slice::<Value>(&data) else {
+            return UsageChunk::Shown;
+        };
+        match self.api {
+            Api::Openai => self.take_openai(&event),
+            Api::Anthropic => {
+                self.take_anthropic(&event);
+                UsageChunk::Shown
+            }
+        }
+    }
+
+    /// The usage comes in one extra chunk without choices, which may never come; the answer is whole without it.
+    fn take_openai(&mut self, chunk: &Value) -> UsageChunk {
+        self.usage.note_tier(chunk.get("service_tier"));
+        let choices = chunk.get("choices").and_then(Value::as_array);
+        for choice in choices.into_iter().flatten() {
+            self.count(choice.get("delta"));
+            self.stopped |= choice.get("finish_reason").is_some_and(|reason| !reason.is_null());
+        }
+        let Some(usage) = chunk.get("usage").filter(|usage| !usage.is_null()) else {
+            return UsageChunk::Shown;
+        };
+        self.usage.update(self.api, usage);
+        let only_usage = choices.is_some_and(Vec::is_empty);
+        // Some servers tell the usage so far with every chunk; that is not the whole of it.
+        self.finished = only_usage || self.stopped;
+        if only_usage { self.usage_chunk } else { UsageChunk::Shown }
+    }
+
+    /// The input comes with the first event, the output with the last but one, cumulative.
+    fn take_anthropic(&mut self, event: &Value) {
+        let usage = event.get("usage").or_else(|| event.get("message")?.get("usage"));
+        if let Some(usage) = usage {
+            self.usage.update(self.api, usage);
+        }
+        match event.get("type").and_then(Value::as_str) {
+            Some("content_block_delta") => self.count(event.get("delta")),
+            // The last word on the output: what follows says only that the message has ended.
+            Some("message_delta") => self.finished = usage.is_some(),
+            _ => {}
+        }
+    }
+
+    /// Counts the text of a delta, whatever it is called: answers, reasoning, arguments of tools.
+    fn count(&mut self, delta: Option<&Value>) {
+        let bytes = delta.map_or(0, text_bytes);
+        self.delta_bytes += bytes;
+        self.deltas += u64::from(bytes > 0);
+    }
+}
+
+/// Bytes of every string in a delta but the words that say what it is.
+fn text_bytes(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => text.len() as u64,
+        Value::Array(values) => values.iter().map(text_bytes).sum(),
+        Value::Object(members) => {
+            let named = members.iter().filter(|(name, _)| !matches!(name.as_str(), "role" | "type" | "id"));
+            named.map(|(_, value)| text_bytes(value)).sum()
+        }
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPENAI: &str = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}],\"usage\":null}\n\n\
+        data: {\"choices\":[{\"delta\":{\"content\":\"Hel\"}}],\"usage\":null}\n\n\
+        data: {\"choices\":[{\"delta\":{\"content\":\"lo\"},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n\
+        data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2}}\n\n\
+        data: [DONE]\n\n";
+    const ANTHROPIC: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":25,\"cache_read_input_tokens\":7,\"output_tokens\":1}}}\n\n\
+        event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello\"}}\n\n\
+        event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":15}}\n\n\
+        event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+
+    /// Feeds a stream in pieces of every size, and gives what the client saw and what was metered.
+    fn read(api: Api, usage_chunk: UsageChunk, stream: &str, piece: usize) -> (String, Metered) {
+        let mut meter = Meter::new(api, usage_chunk);
+        let mut shown = String::new();
+        for bytes in stream.as_bytes().chunks(piece) {
+            shown.push_str(std::str::from_utf8(&meter.feed(bytes).unwrap()).unwrap());
+        }
+        (shown, meter.metered())
+    }
+
+    #[test]
+    fn a_usage_chunk_that_only_the_gateway_asked_for_is_not_shown() {
+        for piece in 1..OPENAI.len() {
+            let (shown, metered) = read(Api::Openai, UsageChunk::Hidden, OPENAI, piece);
+            assert_eq!(
+                shown,
+                OPENAI
+                    .replace("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2}}\n\n", "")
+            );
+            assert_eq!(metered.usage, Some(Usage { uncached_input: 9, output: 2, ..Usage::default() }));
+        }
+        assert_eq!(read(Api::Openai, UsageChunk::Shown, OPENAI, 7).0, OPENAI);
+    }
+
+    #[test]
+    fn the_last_of_cumulative_counts_is_the_right_one() {
+        let (shown, metered) = read(Api::Anthropic, UsageChunk::Shown, ANTHROPIC, 11);
+        assert_eq!(shown, ANTHROPIC);
+        let usage = Usage { uncached_input: 25, cache_read: 7, output: 15, ..Usage::default() };
+        assert_eq!((metered.usage, metered.finished), (Some(usage), true));
+    }
+
+    #[test]
+    fn a_stream_without_its_last_chunk_has_no_usage_but_counts() {
+        let (_, metered) =
+            read(Api::Openai, UsageChunk::Hidden, &OPENAI[..OPENAI.find("data: {\"choices\":[],").unwrap()], 5);
+        assert_eq!((metered.usage, metered.input, metered.counted_output), (None, None, 2));
+        let (_, metered) =
+            read(Api::Anthropic, UsageChunk::Shown, &ANTHROPIC[..ANTHROPIC.find("event: message_delta").unwrap()], 5);
+        assert_eq!(metered.usage, None, "the output told at the start is not what came");
+        let input = Usage { uncached_input: 25, cache_read: 7, ..Usage::default() };
+        assert_eq!((metered.input, metered.counted_output), (Some(input), 2));
+    }
+
+    #[test]
+    fn usage_so_far_is_not_the_whole_of_it() {
+        let chunk = |content: &str, stop: &str, output: u64| {
+            format!(
+                "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}},\"finish_reason\":{stop}}}],\"usage\":{{\"prompt_tokens\":4,\"completion_tokens\":{output}}}}}\n\n"
+            )
+        };
+        let (_, cut) = read(Api::Openai, UsageChunk::Hidden, &chunk("a", "null", 1), 5);
+        assert_eq!((cut.usage, cut.input.map(|input| input.uncached_input)), (None, Some(4)));
+        let (_, whole) =
+            read(Api::Openai, UsageChunk::Hidden, &(chunk("a", "null", 1) + &chunk("b", "\"stop\"", 2)), 5);
+        assert_eq!(whole.usage.map(|usage| usage.output), Some(2));
+    }
+
+    #[test]
+    fn an_event_of_our_own_stands_apart_from_a_return() {
+        let mut meter = Meter::new(Api::Openai, UsageChunk::Shown);
+        meter.feed(b"data: {}\r\n\r\n").unwrap();
+        assert_eq!(meter.separator(), "\n");
+        meter.feed(b"data: {}\n\n").unwrap();
+        assert_eq!(meter.separator(), "");
+    }
+}

@@ -1,0 +1,180 @@
+//! What an answer used, in the one normal form. A count that is missing or no count makes the usage unknown, never zero.
+
+use serde_json::Value;
+use tollgate_core::{Usage, config::Api};
+use tollgate_ledger::prices::ServiceTier;
+
+/// Usage as far as it has been told: counts in a stream are cumulative, so the last word on each stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PartialUsage {
+    input: Option<u64>,
+    cached: Option<u64>,
+    written: Option<u64>,
+    written_1h: Option<u64>,
+    output: Option<u64>,
+    reasoning: Option<u64>,
+    tier: Option<ServiceTier>,
+    malformed: bool,
+}
+
+impl PartialUsage {
+    /// Takes in a provider's `usage` object; counts that it leaves out stay as they were.
+    pub(crate) fn update(&mut self, api: Api, usage: &Value) {
+        let mut take = |place: &mut Option<u64>, path: &[&str]| match path.iter().try_fold(usage, |at, key| at.get(key))
+        {
+            None | Some(Value::Null) => {}
+            Some(count) => match count.as_u64() {
+                Some(count) => *place = Some(count),
+                None => self.malformed = true,
+            },
+        };
+        match api {
+            Api::Openai => {
+                take(&mut self.input, &["prompt_tokens"]);
+                take(&mut self.cached, &["prompt_tokens_details", "cached_tokens"]);
+                take(&mut self.output, &["completion_tokens"]);
+                take(&mut self.reasoning, &["completion_tokens_details", "reasoning_tokens"]);
+            }
+            Api::Anthropic => {
+                take(&mut self.input, &["input_tokens"]);
+                take(&mut self.cached, &["cache_read_input_tokens"]);
+                take(&mut self.written, &["cache_creation_input_tokens"]);
+                take(&mut self.written_1h, &["cache_creation", "ephemeral_1h_input_tokens"]);
+                take(&mut self.output, &["output_tokens"]);
+            }
+        }
+        self.note_tier(usage.get("service_tier"));
+    }
+
+    /// What the provider says it was served at; OpenAI says it beside the usage, Anthropic in it.
+    pub(crate) fn note_tier(&mut self, word: Option<&Value>) {
+        match word.and_then(Value::as_str) {
+            Some("priority") => self.tier = Some(ServiceTier::Priority),
+            Some("flex") => self.tier = Some(ServiceTier::Flex),
+            Some("batch") => self.tier = Some(ServiceTier::Batch),
+            Some("default" | "standard") => self.tier = Some(ServiceTier::Standard),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn tier(&self) -> ServiceTier {
+        self.tier.unwrap_or_default()
+    }
+
+    /// The input as told so far, in the normal form; Anthropic tells it at the beginning of a stream.
+    pub(crate) fn input(&self, api: Api) -> Option<Usage> {
+        if self.malformed {
+            return None;
+        }
+        let (input, cached) = (self.input?, self.cached.unwrap_or(0));
+        match api {
+            // `prompt_tokens` includes what was cached.
+            Api::Openai => {
+                Some(Usage { uncached_input: input.checked_sub(cached)?, cache_read: cached, ..Usage::default() })
+            }
+            Api::Anthropic => {
+                let (written, one_hour) = (self.written.unwrap_or(0), self.written_1h.unwrap_or(0));
+                Some(Usage {
+                    uncached_input: input,
+                    cache_read: cached,
+                    cache_write_5m: written.checked_sub(one_hour)?,
+                    cache_write_1h: one_hour,
+                    ..Usage::default()
+                })
+            }
+        }
+    }
+
+    /// All of it; nothing where a count is missing or contradicts another.
+    pub(crate) fn whole(&self, api: Api) -> Option<Usage> {
+        let (output, reasoning) = (self.output?, self.reasoning.unwrap_or(0));
+        let input = self.input(api)?;
+        (reasoning <= output).then_some(Usage { output, reasoning, ..input })
+    }
+}
+
+/// What is read from an answer that came whole.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answer {
+    /// Nothing where the answer does not say it.
+    pub(crate) usage: Option<Usage>,
+    pub(crate) tier: ServiceTier,
+}
+
+/// Reads an answer that came whole.
+pub(crate) fn answer_of(api: Api, body: &[u8]) -> Answer {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return Answer::default();
+    };
+    let mut partial = PartialUsage::default();
+    if let Some(usage) = body.get("usage") {
+        partial.update(api, usage);
+    }
+    partial.note_tier(body.get("service_tier"));
+    Answer { usage: partial.whole(api), tier: partial.tier() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn usage(api: Api, usage: &Value) -> Option<Usage> {
+        answer_of(api, json!({ "usage": usage }).to_string().as_bytes()).usage
+    }
+
+    #[test]
+    fn openai_counts_cached_input_in_the_prompt() {
+        let told = json!({
+            "prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
+            "prompt_tokens_details": {"cached_tokens": 60, "audio_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 20},
+        });
+        let expected = Usage { uncached_input: 40, cache_read: 60, output: 50, reasoning: 20, ..Usage::default() };
+        assert_eq!(usage(Api::Openai, &told), Some(expected));
+    }
+
+    #[test]
+    fn anthropic_counts_the_cache_beside_the_input() {
+        let told = json!({
+            "input_tokens": 2, "cache_creation_input_tokens": 300, "cache_read_input_tokens": 1000, "output_tokens": 9,
+            "cache_creation": {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200},
+        });
+        let expected = Usage {
+            uncached_input: 2,
+            cache_read: 1000,
+            cache_write_5m: 100,
+            cache_write_1h: 200,
+            output: 9,
+            reasoning: 0,
+        };
+        assert_eq!(usage(Api::Anthropic, &told), Some(expected));
+        let without_split = json!({"input_tokens": 1, "cache_creation_input_tokens": 5, "output_tokens": 1});
+        assert_eq!(usage(Api::Anthropic, &without_split).map(|usage| usage.cache_write_5m), Some(5));
+    }
+
+    #[test]
+    fn a_count_that_is_none_makes_the_usage_unknown_and_never_zero() {
+        for told in [
+            json!({"prompt_tokens": 1}),
+            json!({"completion_tokens": 1}),
+            json!({"prompt_tokens": -1, "completion_tokens": 1}),
+            json!({"prompt_tokens": 1.5, "completion_tokens": 1}),
+            json!({"prompt_tokens": "1", "completion_tokens": 1}),
+            json!({"prompt_tokens": 1, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 2}}),
+            json!({"prompt_tokens": 1, "completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 2}}),
+            json!(null),
+        ] {
+            assert_eq!(usage(Api::Openai, &told), None, "{told}");
+        }
+        assert_eq!(answer_of(Api::Openai, b"<html>").usage, None);
+    }
+
+    #[test]
+    fn the_tier_is_what_the_provider_says_it_served() {
+        let told = json!({"input_tokens": 1, "output_tokens": 1, "service_tier": "batch"});
+        assert_eq!(answer_of(Api::Anthropic, json!({"usage": told}).to_string().as_bytes()).tier, ServiceTier::Batch);
+        assert_eq!(answer_of(Api::Openai, br#"{"service_tier":"flex"}"#).tier, ServiceTier::Flex);
+    }
+}

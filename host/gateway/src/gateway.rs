@@ -1,0 +1,394 @@
+//! The gateway itself: what every call shares, and how it is opened and ended.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tollgate_core::config::Api;
+use tollgate_core::{Candidate, Configuration, Dispatch, Hosting, Switch, SwitchMode};
+use tollgate_ledger::OpenError;
+use tollgate_ledger::prices::PriceTable;
+use tollgate_runtime::{Event, Host, HostBuilder, HostError};
+
+use crate::accounts::Accounts;
+use crate::formats::{NextAction, Problem};
+use crate::http::{Body, Bounds, Server, json as json_answer};
+use crate::sessions::Sessions;
+use crate::switches::{self, Labels, RestoreError};
+use crate::upstream::{BackendError, Upstream};
+use crate::{admin, answer, clock, dispatch, ingress, outcomes};
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// To connect to a backend.
+    pub connect: Duration,
+    /// From sending a request to the first byte of its answer. Ten minutes: a long answer that is not streamed takes minutes.
+    pub first_byte: Duration,
+    /// Between two pieces of a stream.
+    pub between_pieces: Duration,
+    /// From sending a request to the end of its answer.
+    pub whole: Duration,
+    /// How long an unused connection to a backend is kept.
+    pub idle_connection: Duration,
+    /// How long a call is kept waiting by policies in all. Below the ten minutes of the providers' SDKs.
+    pub longest_wait: Duration,
+    /// How long a call waits for the reservations of others to end.
+    pub queue: Duration,
+    /// How long the last event of a stream may take to reach its client.
+    pub last_word: Duration,
+    /// How long calls under way may take to end once the gateway is ending; then they are cut.
+    pub drain: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            connect: seconds(10),
+            first_byte: seconds(600),
+            between_pieces: seconds(120),
+            whole: seconds(1_800),
+            idle_connection: seconds(60),
+            longest_wait: seconds(120),
+            queue: seconds(2),
+            last_word: seconds(1),
+            drain: seconds(30),
+        }
+    }
+}
+
+/// What a gateway is opened with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the ledger lies.
+    pub data: PathBuf,
+    /// What a client may take up.
+    pub bounds: Bounds,
+    /// How long things may take.
+    pub times: Times,
+    /// Opens the admin listener's doors; nothing else does.
+    pub admin_token: String,
+}
+
+/// Why a gateway was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The policies.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+    /// A backend.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The switches of the last process.
+    #[error(transparent)]
+    Switches(#[from] RestoreError),
+    /// A listener.
+    #[error("cannot listen: {0}")]
+    Listen(#[from] std::io::Error),
+}
+
+/// Where an operator reads what went wrong: one line each, never a prompt or a key.
+pub type LogLine = Box<dyn Fn(&str) + Send + Sync>;
+
+pub(crate) struct Log(LogLine);
+
+impl Log {
+    pub(crate) fn line(&self, line: &str) {
+        (self.0)(line);
+    }
+}
+
+/// What every call shares.
+pub(crate) struct Gateway {
+    pub(crate) host: Host,
+    pub(crate) accounts: Accounts,
+    pub(crate) prices: PriceTable,
+    pub(crate) upstream: Upstream,
+    pub(crate) sessions: Sessions,
+    pub(crate) settings: Settings,
+    /// Of this process: nobody outside can look for two bodies with the same hash.
+    pub(crate) context_key: std::hash::RandomState,
+    pub(crate) log: Log,
+    pub(crate) labels: Labels,
+    /// Calls and streams under way.
+    pub(crate) tasks: TaskTracker,
+    /// Streams end.
+    pub(crate) ending: CancellationToken,
+    bell: watch::Sender<()>,
+    saving: std::sync::Mutex<()>,
+}
+
+/// A gateway that answers.
+pub struct Running {
+    gateway: Arc<Gateway>,
+    front: Server,
+    admin: Server,
+}
+
+impl Running {
+    /// Opens a gateway: policies, ledger and backends first, then the sockets. Backends without an address are at
+    /// `simulated`, where that says so.
+    ///
+    /// # Errors
+    /// When any of it cannot be opened; then nothing listens.
+    pub fn open(
+        builder: HostBuilder,
+        configuration: &Configuration,
+        prices: PriceTable,
+        settings: Settings,
+        (front, admin): (TcpListener, TcpListener),
+        simulated: impl Fn(Api) -> Option<String>,
+        log: LogLine,
+    ) -> Result<Self, GatewayError> {
+        let bell = watch::Sender::new(());
+        let (ringing, log) = (bell.clone(), Arc::new(Log(log)));
+        let events = Arc::clone(&log);
+        let host = builder.on_event(move |event| tell(event, &ringing, &events)).build(configuration)?;
+        let gateway = Arc::new(Gateway {
+            accounts: Accounts::open(&settings.data, configuration, &host)?,
+            upstream: Upstream::new(&configuration.backends, &host, settings.times, simulated)?,
+            prices,
+            sessions: Sessions::default(),
+            context_key: std::hash::RandomState::new(),
+            log: Log(Box::new(move |line| log.line(line))),
+            labels: Labels::default(),
+            tasks: TaskTracker::new(),
+            ending: CancellationToken::new(),
+            bell,
+            saving: std::sync::Mutex::default(),
+            settings,
+            host,
+        });
+        tell_unpriced(&gateway);
+        switches::restore(&gateway.settings.data, &gateway.host, &gateway.labels, clock::now_ms())?;
+        sweep(&gateway);
+        keep_switches(&gateway);
+        let (for_front, for_admin) = (Arc::clone(&gateway), Arc::clone(&gateway));
+        let bounds = gateway.settings.bounds;
+        Ok(Self {
+            front: Server::start(front, bounds, move |request| {
+                let gateway = Arc::clone(&for_front);
+                async move { answer_client(&gateway, request).await }
+            })?,
+            admin: Server::start(admin, Bounds { body_bytes: 64 << 10, connections: 64, ..bounds }, move |request| {
+                let gateway = Arc::clone(&for_admin);
+                async move { admin::answer(&gateway, request).await }
+            })?,
+            gateway,
+        })
+    }
+
+    /// Where clients go.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.front.address()
+    }
+
+    /// Where operators go.
+    #[must_use]
+    pub const fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    /// Ends well: takes no more connections, lets calls under way end for as long as [`Times::drain`] says, cuts the rest, and
+    /// waits until all of it is on the disk.
+    pub async fn end(self) {
+        let drained = async { tokio::join!(self.front.drain(), self.admin.drain()) };
+        tokio::pin!(drained);
+        if tokio::time::timeout(self.gateway.settings.times.drain, &mut drained).await.is_err() {
+            self.gateway.ending.cancel();
+            // What is cut has a last word to say; whoever does not take it is left.
+            let _ = tokio::time::timeout(self.gateway.settings.times.last_word * 2, drained).await;
+        }
+        self.gateway.ending.cancel();
+        self.gateway.tasks.close();
+        let _ = tokio::time::timeout(self.gateway.settings.times.last_word * 2, self.gateway.tasks.wait()).await;
+        if let Err(error) = self.gateway.accounts.flush() {
+            self.gateway.log.line(&format!("ledger: {error}"));
+        }
+    }
+}
+
+impl Gateway {
+    /// Waits until a switch cuts the dispatch.
+    pub(crate) async fn cut(&self, dispatch: &Dispatch, candidate: &Candidate) -> Switch {
+        let mut bell = self.bell.subscribe();
+        loop {
+            if let Some(switch) = self.cutting(dispatch, candidate) {
+                return switch;
+            }
+            // The sender lives as long as this gateway.
+            if bell.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn cutting(&self, dispatch: &Dispatch, candidate: &Candidate) -> Option<Switch> {
+        let board = self.host.switches();
+        let cover = board.cover(dispatch).or_else(|| board.cover_of_candidate(candidate, dispatch.now_ms));
+        cover.filter(|switch| switch.mode == SwitchMode::Cut).cloned()
+    }
+
+    /// Writes the engaged switches down.
+    pub(crate) fn save_switches(&self) -> std::io::Result<()> {
+        // Two at once would write the same file; the later one has to be the one that stays.
+        let _one_at_a_time = self.saving.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let board = self.host.switches();
+        switches::save(&self.settings.data, &board, self.host.symbols(), &self.labels, clock::now_ms())
+    }
+
+    /// Tells every open stream that the switches have changed.
+    pub(crate) fn ring(&self) {
+        self.bell.send_replace(());
+    }
+}
+
+fn tell(event: &Event, bell: &watch::Sender<()>, log: &Log) {
+    match event {
+        Event::SwitchEngaged(switch) => {
+            bell.send_replace(());
+            log.line(&format!("switch engaged by {}", switch.author));
+        }
+        Event::SwitchNotEngaged { policy, reason } => {
+            log.line(&format!("policy `{policy}` could not engage a switch: {reason}"))
+        }
+        Event::PolicyFailed { policy, failure, .. } => {
+            log.line(&format!("policy `{policy}` failed: {}", failure.as_str()))
+        }
+        Event::PolicyQuarantined { policy, quarantine } => log
+            .line(&format!("policy `{policy}` is left alone until {} ms: {:?}", quarantine.until_ms, quarantine.cause)),
+        Event::PolicyReturned { policy, .. } => log.line(&format!("policy `{policy}` is asked again")),
+        Event::PolicyImpure { policy, kind, served, fresh } => log.line(&format!(
+            "policy `{policy}` as {kind} said `{served}`, and `{fresh}` on a fresh instance about the same dispatch"
+        )),
+        Event::GenerationServes { generation, cause, .. } => {
+            log.line(&format!("generation {generation} decides from now on ({cause})"))
+        }
+        Event::CandidateBegins { generation, beside } => {
+            log.line(&format!("candidate {generation} decides beside generation {beside}, and changes nothing"))
+        }
+        Event::CandidateDiscarded { generation, reason } => {
+            log.line(&format!("candidate {generation} was given up: {reason}"))
+        }
+        Event::ReloadFailed { reason, .. } => log.line(&format!("the running policies stay: {reason}")),
+        other => log.line(&format!("{other:?}")),
+    }
+}
+
+/// A model without a price is offered by nobody; whoever wonders why finds it here.
+fn tell_unpriced(gateway: &Gateway) {
+    for backend in gateway.host.catalogue().backends().iter().filter(|backend| backend.hosting == Hosting::Remote) {
+        for model in &backend.models {
+            let name = gateway.host.symbols().display(*model);
+            if gateway.prices.lookup(&name).price().is_none() {
+                gateway.log.line(&format!("`{name}` has no price, so nothing is sent to it: add one with `--prices`"));
+            }
+        }
+    }
+}
+
+/// Tasks that are no call: the one that sweeps and the one that writes switches down.
+pub(crate) const OWN_TASKS: usize = 2;
+
+/// Ends lost reservations once a second, until the gateway ends.
+fn sweep(gateway: &Arc<Gateway>) {
+    let sweeping = Arc::clone(gateway);
+    gateway.tasks.spawn(async move {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                () = sweeping.ending.cancelled() => return,
+                _ = second.tick() => if let Err(error) = sweeping.accounts.sweep() {
+                    sweeping.log.line(&format!("ledger: {error}"));
+                },
+            }
+        }
+    });
+}
+
+/// Writes the switches down whenever a policy has engaged one: the decision that did so does not wait for the disk.
+fn keep_switches(gateway: &Arc<Gateway>) {
+    let keeping = Arc::clone(gateway);
+    let mut bell = gateway.bell.subscribe();
+    gateway.tasks.spawn(async move {
+        loop {
+            tokio::select! {
+                () = keeping.ending.cancelled() => return,
+                rung = bell.changed() => if rung.is_err() { return },
+            }
+            if let Err(error) = keeping.save_switches() {
+                keeping.log.line(&format!("switches: {error}"));
+            }
+        }
+    });
+}
+
+/// Answers one request of a client. The work is a task of its own: a client that leaves does not leave a call half settled.
+async fn answer_client(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
+    let (path, api) = (request.uri().path().to_owned(), ingress::guess_api(request.uri().path(), request.headers()));
+    match (request.method(), path.as_str()) {
+        (&Method::GET, "/healthz") => return json_answer(StatusCode::OK, &json!({ "status": "ok" })),
+        (&Method::GET, "/v1/models") => return models(gateway, request.headers()),
+        (&Method::POST, "/tollgate/v1/outcomes") => return outcomes::answer(gateway, request).await,
+        _ => {}
+    }
+    let caller_left = CancellationToken::new();
+    let leaving = caller_left.clone().drop_guard();
+    let task = Arc::clone(gateway);
+    let work = gateway.tasks.spawn(async move { dispatch::dispatch(&task, request, caller_left).await });
+    let answered = work.await;
+    let _still_here = leaving.disarm();
+    match answered {
+        Ok(Ok(response)) => response,
+        Ok(Err(problem)) => answer::problem(&problem, api),
+        Err(_) => {
+            gateway.log.line("a call panicked: this is a mistake in Tollgate");
+            answer::problem(&Problem::new(500, "internal", "this is a mistake in Tollgate", NextAction::Stop), api)
+        }
+    }
+}
+
+/// The models of the backends that speak the caller's format, as its provider lists them.
+fn models(gateway: &Gateway, headers: &HeaderMap) -> Response<Body> {
+    let api = if headers.contains_key("anthropic-version") { Api::Anthropic } else { Api::Openai };
+    let symbols = gateway.host.symbols();
+    let catalogue = gateway.host.catalogue();
+    let backends = catalogue.backends().iter();
+    let serving =
+        backends.filter(|backend| gateway.upstream.backend(backend.name).is_some_and(|known| known.api == api));
+    let mut names: Vec<String> =
+        serving.flat_map(|backend| &backend.models).map(|model| symbols.display(*model).to_string()).collect();
+    names.sort();
+    names.dedup();
+    let models: Vec<_> = names
+        .iter()
+        .map(|name| match api {
+            Api::Openai => json!({ "id": name, "object": "model", "created": 0, "owned_by": "tollgate" }),
+            Api::Anthropic => {
+                json!({ "type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z" })
+            }
+        })
+        .collect();
+    json_answer(
+        StatusCode::OK,
+        &match api {
+            Api::Openai => json!({ "object": "list", "data": models }),
+            Api::Anthropic => {
+                json!({ "data": models, "has_more": false, "first_id": names.first(), "last_id": names.last() })
+            }
+        },
+    )
+}

@@ -1,0 +1,53 @@
+//! From a request of a client to a [`Call`]: which format it speaks, a body within bounds, who asks.
+
+use http::{HeaderMap, Request};
+use hyper::body::Incoming;
+use std::hash::BuildHasher;
+use tollgate_core::config::Api;
+
+use crate::call::Call;
+use crate::formats::{ModelRequest, NextAction, Problem};
+use crate::http::{BodyError, read_body};
+use crate::identity::Identity;
+use crate::{Gateway, clock};
+
+/// The paths that are metered, by the format they speak.
+pub(crate) fn api_of(path: &str) -> Option<Api> {
+    match path {
+        "/v1/chat/completions" => Some(Api::Openai),
+        "/v1/messages" => Some(Api::Anthropic),
+        _ => None,
+    }
+}
+
+/// The format of a caller whose path is not one of those, so that it can read the answer.
+pub(crate) fn guess_api(path: &str, headers: &HeaderMap) -> Option<Api> {
+    let anthropic = headers.contains_key("anthropic-version");
+    api_of(path).or_else(|| path.starts_with("/v1/").then_some(if anthropic { Api::Anthropic } else { Api::Openai }))
+}
+
+/// Reads a request for a model.
+pub(crate) async fn read(gateway: &Gateway, request: Request<Incoming>) -> Result<Call, Problem> {
+    let started_ms = clock::now_ms();
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let Some(api) = api_of(path) else {
+        let detail = format!("`{path}` cannot be metered, so it is not let through");
+        return Err(Problem::new(404, "unknown-route", detail, NextAction::Stop));
+    };
+    if parts.method != http::Method::POST {
+        return Err(Problem::new(405, "method-not-allowed", "use POST", NextAction::ChangeRequest));
+    }
+    let bounds = gateway.settings.bounds;
+    let body = read_body(body, bounds.body_bytes, bounds.body_time).await.map_err(|error| match error {
+        BodyError::TooLarge { .. } => Problem::new(413, "body-too-large", error.to_string(), NextAction::ChangeRequest),
+        BodyError::TooSlow { .. } => Problem::new(408, "body-too-slow", error.to_string(), NextAction::Stop),
+        BodyError::Broken => Problem::bad_request("body-broken", error.to_string()),
+    })?;
+    let context = gateway.context_key.hash_one(&body);
+    let request =
+        ModelRequest::parse(api, body).map_err(|error| Problem::bad_request("invalid-request", error.to_string()))?;
+    let identity = Identity::read(&parts.headers, &request, &gateway.sessions, started_ms)
+        .map_err(|error| Problem::bad_request("invalid-identity", error.to_string()))?;
+    Ok(Call { id: crate::random_id(), request, identity, headers: parts.headers, started_ms, context })
+}

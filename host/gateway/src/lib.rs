@@ -1,0 +1,55 @@
+//! Tollgate before your models: ingress, provider formats, metering, settlement. The only crate that knows HTTP.
+//!
+//! | to know | open |
+//! |---|---|
+//! | how a request becomes an answer | `dispatch.rs`, one function |
+//! | what is read from and changed in a request, what an answer used | `formats/` |
+//! | who asks | `identity.rs` |
+//! | what is asked of the ledger | `accounts.rs` |
+//! | what a decision means for a caller | `verdict.rs` |
+//! | where it goes, and what it needs to go | `upstream.rs` |
+//! | how a stream is metered and cut | `stream.rs` |
+//! | what operators can do | `admin.rs` |
+//! | how it can be tried without a key | [`SimulatedProvider`] |
+#![warn(missing_docs)]
+
+mod accounts;
+mod admin;
+mod answer;
+mod call;
+mod client;
+mod clock;
+mod dispatch;
+mod formats;
+mod gateway;
+mod http;
+mod identity;
+mod ingress;
+mod outcomes;
+mod sessions;
+mod settle;
+mod simulate;
+mod stream;
+mod switches;
+mod upstream;
+mod verdict;
+
+pub use admin::{KillRequest, UnkillRequest};
+pub use client::{AdminClient, AdminError};
+use gateway::Gateway;
+pub use gateway::{GatewayError, LogLine, Running, Settings, Times};
+pub use http::Bounds;
+pub use simulate::{Billed, Received, Script, SimulatedProvider};
+pub use switches::{Evidence, RestoreError, SwitchDocument};
+pub use upstream::BackendError;
+
+/// A number that nobody can guess.
+///
+/// # Panics
+/// When the system gives no randomness: without it no reservation has a name of its own.
+#[must_use]
+pub fn random_id() -> u128 {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system gives randomness");
+    u128::from_ne_bytes(bytes)
+}

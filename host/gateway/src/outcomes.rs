@@ -1,0 +1,112 @@
+//! `POST /tollgate/v1/outcomes`: what only the caller knows about a task, such as that its tests failed.
+//!
+//! Anyone may report what counts against a task. That it succeeded lifts its ceilings, so only the verifier may say it, with the
+//! admin token.
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde_json::json;
+use tollgate_core::{Failure, Nanodollars, Reference, Report, Scope, ScopeKind, ScopePath, Status, Symbol, Tier};
+
+use crate::formats::{NextAction, Problem};
+use crate::http::{Body, json as json_answer, read_body};
+use crate::{Gateway, admin, answer, call, clock, identity};
+
+/// The largest outcome in bytes.
+const MAX_BYTES: usize = 64 << 10;
+
+/// How long an attempt is taken to have lasted where nobody says, in milliseconds: long enough not to be a fast failure, which
+/// is a sign of its own.
+const UNTOLD_MS: u64 = 60_000;
+
+/// What became of a task.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outcome {
+    run: String,
+    /// The run where nothing is said.
+    task: Option<String>,
+    status: Word,
+    task_type: Option<String>,
+    /// What it failed of, in the caller's words: the same words are the same failure.
+    failure: Option<String>,
+    /// What the caller calls the proposal it works on.
+    proposal_key: Option<String>,
+    /// Whether it changed anything.
+    productive: Option<bool>,
+    /// The tier that worked on it.
+    tier: Option<Tier>,
+    /// How long the attempt took, in milliseconds.
+    duration_ms: Option<u64>,
+    /// The run has ended.
+    #[serde(default)]
+    finished: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Word {
+    Success,
+    Failed,
+    Timeout,
+    Rejected,
+}
+
+/// Takes one outcome.
+pub(crate) async fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
+    match take(gateway, request).await {
+        Ok(()) => json_answer(StatusCode::ACCEPTED, &json!({ "status": "recorded" })),
+        Err(problem) => answer::problem(&problem, None),
+    }
+}
+
+async fn take(gateway: &Gateway, request: Request<Incoming>) -> Result<(), Problem> {
+    let verifier = admin::is_authorised(gateway, request.headers());
+    let key = identity::key_name(request.headers());
+    let body = read_body(request.into_body(), MAX_BYTES, gateway.settings.bounds.body_time).await;
+    let body = body.map_err(|error| Problem::bad_request("invalid-outcome", error.to_string()))?;
+    let outcome: Outcome =
+        serde_json::from_slice(&body).map_err(|error| Problem::bad_request("invalid-outcome", error.to_string()))?;
+    if outcome.status == Word::Success && !verifier {
+        let detail = "only the verifier may report a success: send the admin token as a bearer";
+        return Err(Problem::new(403, "not-the-verifier", detail, NextAction::Stop));
+    }
+    gateway.accounts.record(&outcome.report(gateway, &key));
+    if outcome.finished {
+        gateway.accounts.finish_run(Reference::of(&outcome.run));
+    }
+    Ok(())
+}
+
+impl Outcome {
+    fn report(&self, gateway: &Gateway, key: &str) -> Report {
+        let ended_ms = clock::now_ms();
+        let mut scopes = ScopePath::default();
+        for scope in [Scope::new(ScopeKind::Run, self.run.as_str()), Scope::new(ScopeKind::Key, key)] {
+            scopes.set(scope.kind, scope.reference());
+        }
+        let failure =
+            Failure::Other { fingerprint: Reference::of(self.failure.as_deref().unwrap_or_default()).as_u64() };
+        Report {
+            task: call::task_of(&self.run, self.task.as_deref().unwrap_or(&self.run)),
+            scopes,
+            task_type: self.task_type.as_deref().map_or(Symbol::UNKNOWN, |name| gateway.host.symbol(name)),
+            started_ms: ended_ms.saturating_sub(self.duration_ms.unwrap_or(UNTOLD_MS)),
+            ended_ms,
+            tier: self.tier,
+            cost: Nanodollars::ZERO,
+            status: match self.status {
+                Word::Success => Status::Succeeded,
+                Word::Failed => Status::Failed(failure),
+                Word::Timeout => Status::Failed(Failure::Timeout),
+                Word::Rejected => Status::Rejected,
+            },
+            context: None,
+            proposal: self.proposal_key.as_deref().map(|key| Reference::of(key).as_u64()),
+            productive: self.productive,
+        }
+    }
+}

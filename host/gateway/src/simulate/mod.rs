@@ -1,0 +1,312 @@
+//! A provider that is none: OpenAI's chat completions and Anthropic's messages as they are on the wire, with token counts, a
+//! prompt cache, a set pace, and every way of failing, so that the gateway can be tried without a key. The same seed and the
+//! same requests in the same order give the same answers. It says nothing sensible and bills nobody.
+//!
+//! A request may ask for something by a header, `x-simulate: output=40, stall-after=3`; see [`Plan::read`].
+
+mod anthropic;
+mod exchange;
+mod openai;
+mod plan;
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt, channel::Channel};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tollgate_core::{Usage, config::Api};
+
+use crate::http::{Body, Bounds, Broken, Server, json as json_answer, read_body, set_header, typed};
+use exchange::{Exchange, Frame};
+use plan::{Fault, Plan};
+
+/// How the provider behaves where a request does not say otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// The same seed, the same answers.
+    pub seed: u64,
+    /// Between one token of a stream and the next.
+    pub pace: Duration,
+    /// How many of a thousand requests fail, each in a way that the seed chooses.
+    pub faults_permille: u32,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self { seed: 1, pace: Duration::ZERO, faults_permille: 0 }
+    }
+}
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Its path.
+    pub path: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// What one request would have been billed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Billed {
+    /// The answer's id.
+    pub id: String,
+    /// The model that answered.
+    pub model: String,
+    /// What it used, as far as it came.
+    pub usage: Usage,
+    /// The caller was told.
+    pub told: bool,
+}
+
+/// Requests and bills that are remembered; the oldest beyond it are dropped.
+const REMEMBERED: usize = 65_536;
+
+/// A running provider. It ends when it is dropped.
+pub struct SimulatedProvider {
+    server: Server,
+    state: Arc<State>,
+}
+
+struct State {
+    script: Script,
+    received: Mutex<VecDeque<Received>>,
+    billed: Mutex<VecDeque<Billed>>,
+    prefixes: Mutex<HashSet<u64>>,
+    paused: watch::Sender<bool>,
+}
+
+impl SimulatedProvider {
+    /// Answers on a listener.
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub fn start(listener: TcpListener, script: Script) -> std::io::Result<Self> {
+        let state = Arc::new(State {
+            script,
+            received: Mutex::default(),
+            billed: Mutex::default(),
+            prefixes: Mutex::default(),
+            paused: watch::Sender::new(false),
+        });
+        let answering = Arc::clone(&state);
+        let server = Server::start(listener, Bounds::default(), move |request| {
+            let state = Arc::clone(&answering);
+            async move { state.answer(request).await }
+        })?;
+        Ok(Self { server, state })
+    }
+
+    /// The base URL that clients of that API take.
+    #[must_use]
+    pub fn url(&self, api: Api) -> String {
+        let address = self.server.address();
+        match api {
+            Api::Openai => format!("http://{address}/v1"),
+            Api::Anthropic => format!("http://{address}"),
+        }
+    }
+
+    /// Keeps every request waiting from here on.
+    pub fn pause(&self) {
+        self.state.paused.send_replace(true);
+    }
+
+    /// Lets them go.
+    pub fn resume(&self) {
+        self.state.paused.send_replace(false);
+    }
+
+    /// The last requests, oldest first.
+    #[must_use]
+    pub fn received(&self) -> Vec<Received> {
+        lock(&self.state.received).iter().cloned().collect()
+    }
+
+    /// The last bills, oldest first; that of a stream is there once it has ended.
+    #[must_use]
+    pub fn billed(&self) -> Vec<Billed> {
+        lock(&self.state.billed).iter().cloned().collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn remember<T>(queue: &Mutex<VecDeque<T>>, item: T) {
+    let mut queue = lock(queue);
+    if queue.len() >= REMEMBERED {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}
+
+impl State {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let bounds = Bounds::default();
+        let (parts, body) = request.into_parts();
+        let api = match parts.uri.path() {
+            "/v1/chat/completions" => Api::Openai,
+            "/v1/messages" => Api::Anthropic,
+            path => {
+                return json_answer(
+                    StatusCode::NOT_FOUND,
+                    &json!({ "error": { "message": format!("there is no {path}") } }),
+                );
+            }
+        };
+        let Ok(body) = read_body(body, bounds.body_bytes, bounds.body_time).await else {
+            return error(api, StatusCode::BAD_REQUEST, "the body cannot be read");
+        };
+        let mut paused = self.paused.subscribe();
+        let received =
+            Received { path: parts.uri.path().to_owned(), headers: parts.headers.clone(), body: body.clone() };
+        remember(&self.received, received);
+        // The sender lives as long as this state does.
+        let _ = paused.wait_for(|paused| !paused).await;
+        let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
+            return error(api, StatusCode::BAD_REQUEST, "the body is not JSON");
+        };
+        let header = parts.headers.get("x-simulate").and_then(|value| value.to_str().ok());
+        let plan = match Plan::read(&self.script, header, &body) {
+            Ok(plan) => plan,
+            Err(mistake) => return error(api, StatusCode::BAD_REQUEST, &mistake),
+        };
+        if let Some(refused) = refusal(api, plan.fault) {
+            return refused;
+        }
+        let exchange = Exchange::plan(api, &asked, &body, &plan, |prefix| self.cached(prefix));
+        if asked.get("stream").and_then(Value::as_bool).unwrap_or(false) {
+            return self.stream(api, &asked, exchange, plan);
+        }
+        let mut answer = match api {
+            Api::Openai => openai::whole(&exchange),
+            Api::Anthropic => anthropic::whole(&exchange),
+        };
+        let told = plan.tells_usage;
+        if !told && let Some(answer) = answer.as_object_mut() {
+            answer.remove("usage");
+        }
+        remember(&self.billed, exchange.bill(u64::MAX, told));
+        let mut response = match plan.fault {
+            Some(Fault::Garbage) => {
+                typed(StatusCode::OK, "application/json", "{\"choices\": [{{{ not what was announced")
+            }
+            _ => json_answer(StatusCode::OK, &answer),
+        };
+        set_header(&mut response, "request-id", &exchange.id);
+        response
+    }
+
+    /// Whether a prefix is in the cache; it is from now on.
+    fn cached(&self, prefix: u64) -> bool {
+        let mut prefixes = lock(&self.prefixes);
+        if prefixes.len() >= REMEMBERED {
+            prefixes.clear();
+        }
+        !prefixes.insert(prefix)
+    }
+
+    fn stream(self: Arc<Self>, api: Api, asked: &Value, exchange: Exchange, plan: Plan) -> Response<Body> {
+        let frames = match api {
+            Api::Openai => {
+                let options = asked.get("stream_options").and_then(|options| options.get("include_usage"));
+                openai::frames(&exchange, plan.tells_usage && options.and_then(Value::as_bool).unwrap_or(false))
+            }
+            Api::Anthropic => anthropic::frames(&exchange, plan.tells_usage),
+        };
+        let (sender, body) = Channel::<Bytes, Broken>::new(1);
+        let id = exchange.id.clone();
+        // It ends with its last frame, or when the client has left.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a simulated answer has nothing to settle: it may die with the process"
+        )]
+        tokio::spawn(async move { self.play(api, &exchange, &plan, frames, sender).await });
+        let mut response = Response::new(body.boxed_unsync());
+        set_header(&mut response, "content-type", "text/event-stream; charset=utf-8");
+        set_header(&mut response, "request-id", &id);
+        response
+    }
+
+    async fn play(
+        &self,
+        api: Api,
+        exchange: &Exchange,
+        plan: &Plan,
+        frames: Vec<Frame>,
+        mut sender: http_body_util::channel::Sender<Bytes, Broken>,
+    ) {
+        let (mut written, mut told) = (0, false);
+        for frame in frames {
+            if frame.is_token {
+                match plan.fault {
+                    Some(Fault::BreakAfter(tokens)) if written >= tokens => {
+                        remember(&self.billed, exchange.bill(written, told));
+                        return sender.abort(Broken);
+                    }
+                    // Until the client has left.
+                    Some(Fault::StallAfter(tokens)) if written >= tokens => {
+                        remember(&self.billed, exchange.bill(written, told));
+                        return std::future::pending().await;
+                    }
+                    Some(Fault::ErrorAfter(tokens)) if written >= tokens => {
+                        remember(&self.billed, exchange.bill(written, told));
+                        let event = match api {
+                            Api::Openai => openai::error_frame(),
+                            Api::Anthropic => anthropic::error_frame(),
+                        };
+                        let _ = sender.send_data(event.into()).await;
+                        return;
+                    }
+                    _ => {}
+                }
+                if !plan.pace.is_zero() {
+                    tokio::time::sleep(plan.pace).await;
+                }
+            }
+            if sender.send_data(frame.text.into()).await.is_err() {
+                break;
+            }
+            written += u64::from(frame.is_token);
+            told |= frame.tells_usage;
+        }
+        remember(&self.billed, exchange.bill(written, told));
+    }
+}
+
+fn error(api: Api, status: StatusCode, message: &str) -> Response<Body> {
+    let body = match api {
+        Api::Openai => openai::error(status, message),
+        Api::Anthropic => anthropic::error(status, message),
+    };
+    json_answer(status, &body)
+}
+
+/// The faults that come instead of an answer.
+fn refusal(api: Api, fault: Option<Fault>) -> Option<Response<Body>> {
+    let overloaded = match api {
+        Api::Openai => StatusCode::SERVICE_UNAVAILABLE,
+        Api::Anthropic => StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
+    };
+    let mut response = match fault? {
+        Fault::RateLimit => error(api, StatusCode::TOO_MANY_REQUESTS, "too many requests, slow down"),
+        Fault::Overloaded => error(api, overloaded, "overloaded"),
+        Fault::ServerError => error(api, StatusCode::INTERNAL_SERVER_ERROR, "something went wrong on our side"),
+        Fault::BadRequest => error(api, StatusCode::BAD_REQUEST, "the prompt is too long"),
+        Fault::Garbage | Fault::BreakAfter(_) | Fault::StallAfter(_) | Fault::ErrorAfter(_) => return None,
+    };
+    if fault == Some(Fault::RateLimit) {
+        set_header(&mut response, "retry-after", "2");
+    }
+    Some(response)
+}

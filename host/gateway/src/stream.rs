@@ -1,0 +1,157 @@
+//! A stream on its way to the client: metered event by event, cut when a switch says so, settled when it ends in whatever way.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, Incoming};
+use tokio::sync::mpsc;
+use tollgate_core::{Switch, Usage};
+
+use crate::Gateway;
+use crate::formats::{Meter, Metered, NextAction, Problem};
+use crate::http::{Body, Broken};
+use crate::settle::{Ended, Exchange, Used};
+use crate::upstream::Place;
+use crate::{clock, verdict};
+
+/// Pieces between the upstream and a client that reads slowly; beyond it the upstream waits.
+const PIECES: usize = 16;
+
+/// A stream whose pieces come from a task of ours.
+struct Piped(mpsc::Receiver<Bytes>);
+
+impl HttpBody for Piped {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+/// How a stream came to its end.
+enum End {
+    /// The upstream closed it.
+    Closed,
+    /// The upstream's connection broke, or what came was no stream of events.
+    Broke,
+    /// Nothing came for too long, or it all took too long.
+    Stalled,
+    /// The client has left.
+    ClientLeft,
+    /// A switch cut it.
+    Cut(Switch),
+    /// The gateway is ending.
+    Ending,
+}
+
+/// Passes a stream on. The body ends when the stream does; the settlement does not depend on anyone reading it.
+pub(crate) fn pass_on(gateway: &Arc<Gateway>, exchange: Exchange, upstream: Incoming, place: Place) -> Body {
+    let (sender, receiver) = mpsc::channel(PIECES);
+    let task = Arc::clone(gateway);
+    gateway.tasks.spawn(async move {
+        let mut meter = Meter::new(exchange.call.request.api, exchange.call.request.usage_chunk());
+        let end = pump(&task, &exchange, upstream, &mut meter, &sender).await;
+        finish(&task, exchange, &mut meter, &place, &end, &sender).await;
+    });
+    Piped(receiver).boxed_unsync()
+}
+
+/// Moves pieces until something ends it. The upstream's connection is closed when this returns.
+async fn pump(
+    gateway: &Gateway,
+    exchange: &Exchange,
+    mut upstream: Incoming,
+    meter: &mut Meter,
+    sender: &mpsc::Sender<Bytes>,
+) -> End {
+    let times = gateway.settings.times;
+    let cut = gateway.cut(&exchange.dispatch, &exchange.candidate);
+    let whole = tokio::time::sleep(times.whole);
+    tokio::pin!(cut, whole);
+    loop {
+        let frame = tokio::select! {
+            biased;
+            switch = &mut cut => return End::Cut(switch),
+            () = gateway.ending.cancelled() => return End::Ending,
+            () = sender.closed() => return End::ClientLeft,
+            () = &mut whole => return End::Stalled,
+            frame = tokio::time::timeout(times.between_pieces, upstream.frame()) => frame,
+        };
+        let piece = match frame {
+            Err(_) => return End::Stalled,
+            Ok(None) => return End::Closed,
+            Ok(Some(Err(_))) => return End::Broke,
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        };
+        let Ok(shown) = meter.feed(&piece) else { return End::Broke };
+        if shown.is_empty() {
+            continue;
+        }
+        // A client that does not read must not keep a switch from closing the upstream.
+        tokio::select! {
+            biased;
+            switch = &mut cut => return End::Cut(switch),
+            () = gateway.ending.cancelled() => return End::Ending,
+            () = &mut whole => return End::Stalled,
+            sent = sender.send(shown) => if sent.is_err() { return End::ClientLeft },
+        }
+    }
+}
+
+/// Settles, then says to the client what ended its stream, where it was not the provider.
+async fn finish(
+    gateway: &Gateway,
+    exchange: Exchange,
+    meter: &mut Meter,
+    place: &Place,
+    end: &End,
+    sender: &mpsc::Sender<Bytes>,
+) {
+    let metered = meter.metered();
+    let ended = match end {
+        End::Closed => Ended::Answered,
+        End::Broke => Ended::Unavailable,
+        End::Stalled => Ended::TimedOut,
+        End::ClientLeft | End::Cut(_) | End::Ending => Ended::Stopped,
+    };
+    match end {
+        End::Closed => place.backend().answered(),
+        End::Broke | End::Stalled => place.backend().failed(clock::now_ms(), None),
+        End::ClientLeft | End::Cut(_) | End::Ending => {}
+    }
+    let problem = match end {
+        End::Closed | End::ClientLeft => None,
+        End::Broke => Some(Problem::new(502, "upstream-broke", "the provider's stream broke off", NextAction::Stop)),
+        End::Stalled => Some(Problem::new(504, "upstream-stalled", "the provider stopped sending", NextAction::Stop)),
+        End::Cut(switch) => Some(verdict::switched_off(gateway, switch, clock::now_ms())),
+        End::Ending => Some(Problem::new(503, "ending", "the gateway is ending", NextAction::RetryAfter(1))),
+    };
+    let last = match problem {
+        // Whatever the provider left over goes on as it came.
+        None => meter.rest(),
+        Some(problem) => {
+            let problem = verdict::with_decision(problem, &exchange.call);
+            format!("{}{}", meter.separator(), problem.event(exchange.call.request.api)).into()
+        }
+    };
+    let used = used(&exchange, metered);
+    exchange.settle(gateway, used, ended);
+    if !last.is_empty() {
+        // Whoever does not take it in time sees its connection end.
+        let _ = tokio::time::timeout(gateway.settings.times.last_word, sender.send(last)).await;
+    }
+}
+
+/// What a stream used: as told, else the input as told or estimated and the output as counted.
+fn used(exchange: &Exchange, metered: Metered) -> Used {
+    if let Some(usage) = metered.usage {
+        return Used::Exact(usage, metered.tier);
+    }
+    let estimated = Usage { uncached_input: exchange.call.input_tokens(), ..Usage::default() };
+    let input = metered.input.unwrap_or(estimated);
+    Used::Counted(Usage { output: metered.counted_output, reasoning: 0, ..input }, metered.tier)
+}

@@ -1,0 +1,208 @@
+//! What a decision means for the caller: go, wait, or one problem that says why not.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tollgate_core::{Decision, Dispatch, Outcome, Permit, PolicyKind, Reason, Refusal, Source, Switch, Unit};
+use tollgate_ledger::book;
+
+use crate::accounts::{Accounts, Unreserved};
+use crate::call::{Call, ledger_failed};
+use crate::formats::{NextAction, Problem};
+use crate::{Gateway, Times};
+
+/// What is to be done.
+pub(crate) enum Next {
+    Go(Permit),
+    Wait(Duration),
+}
+
+/// How long a call may be kept waiting in all, and that it still has someone waiting for it.
+pub(crate) struct Patience {
+    left: Duration,
+    waited: Duration,
+    /// For reservations of others to end.
+    queue_left: Duration,
+    caller_left: CancellationToken,
+}
+
+/// How long one wait in the queue lasts at most: an end that came just before it began is not missed for long.
+const QUEUE_STEP: Duration = Duration::from_millis(50);
+
+impl Patience {
+    pub(crate) const fn new(times: Times, caller_left: CancellationToken) -> Self {
+        Self { left: times.longest_wait, waited: Duration::ZERO, queue_left: times.queue, caller_left }
+    }
+
+    pub(crate) const fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// Waits until a reservation has ended, or a little; whether there was patience left for it.
+    pub(crate) async fn queue(&mut self, accounts: &Accounts) -> bool {
+        let step = self.queue_left.min(QUEUE_STEP);
+        if step.is_zero() {
+            return false;
+        }
+        self.queue_left = self.queue_left.saturating_sub(step);
+        accounts.wait_for_an_end(step).await;
+        true
+    }
+
+    /// Waits as long as a verdict says; refuses at once what is longer than the patience that is left.
+    pub(crate) async fn wait(&mut self, wait: Duration) -> Result<(), Problem> {
+        let Some(left) = self.left.checked_sub(wait) else {
+            let seconds = wait.as_secs().saturating_add(1);
+            return Err(Problem::new(
+                429,
+                "slowed-down",
+                "it would wait longer than a connection is kept",
+                NextAction::RetryAfter(seconds),
+            ));
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = self.caller_left.cancelled() => return Err(caller_left()),
+        }
+        (self.left, self.waited) = (left, self.waited.saturating_add(wait));
+        Ok(())
+    }
+
+    /// Nothing is sent for a caller that has left.
+    pub(crate) fn check(&self) -> Result<(), Problem> {
+        if self.caller_left.is_cancelled() { Err(caller_left()) } else { Ok(()) }
+    }
+}
+
+/// Nobody reads this.
+fn caller_left() -> Problem {
+    Problem::new(499, "caller-left", "the caller has left", NextAction::Stop)
+}
+
+/// What the decision says is to be done.
+pub(crate) fn act_on(gateway: &Gateway, call: &Call, dispatch: &Dispatch, decision: Decision) -> Result<Next, Problem> {
+    // A switch holds whatever the policies are: an operator's word must not depend on a plugin that is in shadow.
+    if let Some(switch) = gateway.host.switches().cover(dispatch) {
+        gateway.accounts.count(dispatch, None);
+        return Err(with_decision(switched_off(gateway, switch, dispatch.now_ms), call));
+    }
+    let problem = match decision.outcome {
+        Outcome::Proceed(permit) => return Ok(Next::Go(permit)),
+        Outcome::Slow { milliseconds, .. } => return Ok(Next::Wait(Duration::from_millis(u64::from(milliseconds)))),
+        Outcome::Hold { by, reason } => {
+            let detail = format!("a human has to approve this: {}", reason.display(gateway.host.symbols()));
+            attributed(
+                gateway,
+                Problem::new(409, "approval-needed", detail, NextAction::AskForApproval),
+                by,
+                Some(&reason),
+            )
+        }
+        Outcome::Refuse { by, cause } => refused(gateway, dispatch, by, cause),
+    };
+    gateway.accounts.count(dispatch, None);
+    Err(with_decision(problem, call))
+}
+
+fn refused(gateway: &Gateway, dispatch: &Dispatch, by: Source, cause: Refusal) -> Problem {
+    let words = |reason: &Reason| reason.display(gateway.host.symbols());
+    let (problem, reason) = match &cause {
+        Refusal::Policy(reason) => (by_policy(dispatch, by, words(reason)), Some(reason)),
+        Refusal::PolicyFailed(failure) => {
+            let detail = format!("a policy could not be evaluated: {}", failure.as_str());
+            (Problem::new(503, "policy-failed", detail, NextAction::Stop), None)
+        }
+        Refusal::ModelsSwitchedOff(reason) => {
+            let detail = format!("every model it could go to is switched off: {}", words(reason));
+            (Problem::new(503, "switched-off", detail, NextAction::Stop), Some(reason))
+        }
+        Refusal::NoCandidate => {
+            let detail = "no backend that speaks this format can take it now";
+            (Problem::new(503, "no-candidate", detail, NextAction::RetryAfter(5)), None)
+        }
+        Refusal::NoCandidateAtFloor => {
+            let detail = "no model of the tier that its failures ask for can take it";
+            (Problem::new(403, "no-candidate-at-floor", detail, NextAction::Stop), None)
+        }
+        Refusal::TooManyFacts => (
+            Problem::new(
+                500,
+                "too-many-facts",
+                "more candidates or budgets apply than a dispatch can have",
+                NextAction::Stop,
+            ),
+            None,
+        ),
+    };
+    attributed(gateway, problem, by, reason)
+}
+
+fn by_policy(dispatch: &Dispatch, by: Source, detail: String) -> Problem {
+    let Source::Policy(_, kind) = by else {
+        return Problem::new(403, "refused", detail, NextAction::Stop);
+    };
+    match kind {
+        PolicyKind::KillSwitch => Problem::new(503, "stopped", detail, NextAction::Stop),
+        PolicyKind::RetryCeiling => Problem::new(403, "retry-ceiling", detail, NextAction::Stop),
+        PolicyKind::Routing => Problem::new(403, "no-route", detail, NextAction::Stop),
+        PolicyKind::Budget => {
+            let ends = dispatch
+                .accounts
+                .iter()
+                .max_by_key(|account| account.utilisation_permille())
+                .map(|account| account.window_end_ms);
+            over_budget(detail, ends.unwrap_or(u64::MAX), dispatch.now_ms)
+        }
+    }
+}
+
+/// A budget that starts anew can be waited for; one that does not needs money.
+fn over_budget(detail: String, window_end_ms: u64, now_ms: u64) -> Problem {
+    if window_end_ms == u64::MAX {
+        return Problem::new(402, "budget-exceeded", detail, NextAction::Stop);
+    }
+    let seconds = window_end_ms.saturating_sub(now_ms).div_ceil(1_000).max(1);
+    Problem::new(429, "quota-exceeded", detail, NextAction::RetryAfter(seconds)).with("reset_ms", window_end_ms)
+}
+
+/// The ledger's own word, which no policy can lift.
+pub(crate) fn unreserved(gateway: &Gateway, call: &Call, dispatch: &Dispatch, unreserved: &Unreserved) -> Problem {
+    gateway.accounts.count(dispatch, None);
+    let problem = match unreserved {
+        Unreserved::Failed(error) => ledger_failed(gateway, error),
+        Unreserved::Refused(refusal) => {
+            let book::Standing { window_end_ms, .. } = refusal.standing;
+            let left = refusal.standing.headroom();
+            let detail = format!("`{}` has {left} left, and this can cost {}", refusal.account, refusal.amount);
+            over_budget(detail, window_end_ms, dispatch.now_ms)
+                .with("policy", "ledger")
+                .with("budget", &*refusal.budget)
+                .with("remaining", left.to_string())
+                .with("owner", refusal.owner.as_deref())
+        }
+    };
+    with_decision(problem, call)
+}
+
+/// A switch covers it.
+pub(crate) fn switched_off(gateway: &Gateway, switch: &Switch, now_ms: u64) -> Problem {
+    let reason = switch.reason.display(gateway.host.symbols());
+    let seconds = switch.expires_ms.map(|end| end.saturating_sub(now_ms).div_ceil(1_000));
+    let next = seconds.map_or(NextAction::Stop, NextAction::StayAwayFor);
+    Problem::new(503, "switched-off", format!("stopped by {}: {reason}", switch.author), next)
+        .with("rule", &*gateway.host.symbols().display(switch.reason.code))
+}
+
+fn attributed(gateway: &Gateway, problem: Problem, by: Source, reason: Option<&Reason>) -> Problem {
+    let problem = match by {
+        Source::Host => problem.with("policy", "host"),
+        Source::Policy(policy, _) => problem.with("policy", &*gateway.host.policy_name(policy)),
+    };
+    let Some(reason) = reason else { return problem };
+    let problem = problem.with("rule", &*gateway.host.symbols().display(reason.code));
+    if reason.unit == Unit::None { problem } else { problem.with("actual", reason.actual).with("limit", reason.limit) }
+}
+
+pub(crate) fn with_decision(problem: Problem, call: &Call) -> Problem {
+    problem.with("decision_id", format!("{:032x}", call.id))
+}
