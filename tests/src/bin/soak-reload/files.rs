@@ -87,7 +87,7 @@ impl Files {
             Turn::Broken(round) => {
                 let text = self.chain().text();
                 self.put_configuration(&match round % 3 {
-                    0 => format!("{text}\ncolour = {round}\n"),
+                    0 => text.replace("version = 1", &format!("version = 1\ncolour = {round}")),
                     1 => text.replace("tier = \"low\"", &format!("tier = \"{round}\"")),
                     _ => text.replace("numbered.wasm", &format!("missing-{round}.wasm")),
                 });
