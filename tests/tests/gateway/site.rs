@@ -167,6 +167,10 @@ impl Site {
         (Entries::read(self.data.path()), self.data, self.provider)
     }
 
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.running.address()
+    }
+
     pub(crate) fn admin_url(&self) -> String {
         format!("http://{}", self.running.admin_address())
     }
