@@ -45,7 +45,8 @@ pub(crate) struct ServeArguments {
 
 pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
     for (name, address) in [("--listen", arguments.listen), ("--admin", arguments.admin)] {
-        if !address.ip().is_loopback() && !(arguments.open && name == "--listen") {
+        let allowed = address.ip().is_loopback() || (arguments.open && name == "--listen");
+        if !allowed {
             bail!(
                 "{name} {address} can be reached by others, and Tollgate has no keys of its own yet: {}",
                 match name {

@@ -35,7 +35,7 @@ pub struct Times {
     pub first_byte: Duration,
     /// Between two pieces of a stream.
     pub between_pieces: Duration,
-    /// From sending a request to the end of its answer.
+    /// From the first byte of an answer to its last.
     pub whole: Duration,
     /// How long an unused connection to a backend is kept.
     pub idle_connection: Duration,
@@ -63,6 +63,14 @@ impl Default for Times {
             last_word: seconds(1),
             drain: seconds(30),
         }
+    }
+}
+
+impl Times {
+    /// How long after it was sent a call is settled at the latest; one that is not by then was lost, and costs all that was
+    /// reserved. A minute beyond what its parts may take, so that nothing that is still under way is taken for lost.
+    pub(crate) fn resolved_within(&self) -> Duration {
+        self.first_byte.saturating_add(self.whole).saturating_add(Duration::from_secs(60))
     }
 }
 

@@ -156,7 +156,7 @@ impl Upstream {
         if !permit.is_live(clock::now_ms(), gateway.host.switches().epoch()) {
             return Sent::Stale;
         }
-        if let Err(error) = gateway.accounts.sent(reservation, gateway.settings.times.whole) {
+        if let Err(error) = gateway.accounts.sent(reservation, gateway.settings.times.resolved_within()) {
             return Sent::Unrecorded(error);
         }
         let place = Place::take(backend);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::json;
+use tokio::task::JoinSet;
 use tollgate_core::Nanodollars;
 use tollgate_gateway::{Bounds, Times};
 use tollgate_ledger::estimate::{InputSize, OutputLimit, worst_case};
@@ -39,27 +40,23 @@ async fn of_two_hundred_at_once_on_a_budget_for_twenty_exactly_twenty_go() {
     let site = Arc::new(Site::open(&Plan::of(&[&one_model(budget)])).await);
     site.provider.pause();
     let (told, mut refused) = tokio::sync::mpsc::unbounded_channel();
-    let calls: Vec<_> = (0..200)
-        .map(|_| {
-            let (site, told) = (Arc::clone(&site), told.clone());
-            tokio::spawn(async move {
-                let answer = site.post(OPENAI, &[("x-tollgate-run", "r")], BODY).await;
-                if answer.status != 200 {
-                    told.send(answer.status.as_u16()).expect("the test listens");
-                }
-                answer.status
-            })
-        })
-        .collect();
+    let mut calls = JoinSet::new();
+    for _ in 0..200 {
+        let (site, told) = (Arc::clone(&site), told.clone());
+        calls.spawn(async move {
+            let answer = site.post(OPENAI, &[("x-tollgate-run", "r")], BODY).await;
+            if answer.status != 200 {
+                told.send(answer.status.as_u16()).expect("the test listens");
+            }
+            answer.status
+        });
+    }
     for _ in 0..180 {
         assert_eq!(refused.recv().await, Some(402));
     }
     // All are decided: those that wait at the provider may be answered.
     site.provider.resume();
-    let mut went = 0;
-    for call in calls {
-        went += usize::from(call.await.expect("an answer") == 200);
-    }
+    let went = calls.join_all().await.into_iter().filter(|status| *status == 200).count();
     assert_eq!((went, site.provider.received().len()), (20, 20));
     let site = Arc::into_inner(site).expect("all calls have ended");
     let (entries, _, provider) = site.end().await;

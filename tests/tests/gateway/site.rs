@@ -99,7 +99,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+        serde_json::from_str(&self.text).map_err(|error| format!("{error}: {}", self.text)).expect("JSON")
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -165,6 +165,10 @@ impl Site {
     pub(crate) async fn end(self) -> (Entries, TempDir, Arc<SimulatedProvider>) {
         self.running.end().await;
         (Entries::read(self.data.path()), self.data, self.provider)
+    }
+
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.running.address()
     }
 
     pub(crate) fn admin_url(&self) -> String {

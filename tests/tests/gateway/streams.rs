@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tollgate_gateway::Times;
 
-use crate::site::{MODELS, POLICIES, Plan, Site, billed};
+use crate::site::{MODELS, POLICIES, Plan, Site, billed, whole};
 
 const OPENAI: &str = "/v1/chat/completions";
 const ANTHROPIC: &str = "/v1/messages";
@@ -81,9 +81,7 @@ async fn an_ending_gateway_cuts_what_does_not_end() {
     let site = Site::open(&Plan { times, ..plan }).await;
     let mut response = site.begin(OPENAI, &[("x-simulate", "stall-after=2")], STREAM).await;
     response.body_mut().frame().await.expect("a piece").expect("a piece");
-    let reading = tokio::spawn(async move { response.into_body().collect().await.expect("an end").to_bytes() });
-    let (entries, _, _) = site.end().await;
-    let text = String::from_utf8(reading.await.expect("the rest").to_vec()).expect("text");
+    let ((entries, _, _), text) = tokio::join!(site.end(), async { whole(response).await.text });
     let last: Value = serde_json::from_str(data(&text).last().expect("an event")).expect("JSON");
     assert_eq!(last["error"]["code"], "ending");
     assert_eq!(entries.count("estimate"), 1);

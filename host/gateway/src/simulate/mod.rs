@@ -50,7 +50,7 @@ pub struct Received {
     pub path: String,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Its body; empty where it has more than 1 MiB.
     pub body: Bytes,
 }
 
@@ -67,8 +67,12 @@ pub struct Billed {
     pub told: bool,
 }
 
-/// Requests and bills that are remembered; the oldest beyond it are dropped.
+/// Bills and prefixes that are remembered; the oldest beyond it are dropped.
 const REMEMBERED: usize = 65_536;
+/// Requests, likewise.
+const REMEMBERED_REQUESTS: usize = 256;
+/// The largest body that is remembered, in bytes.
+const REMEMBERED_BYTES: usize = 1 << 20;
 
 /// A running provider. It ends when it is dropped.
 pub struct SimulatedProvider {
@@ -142,9 +146,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn remember<T>(queue: &Mutex<VecDeque<T>>, item: T) {
+fn remember<T>(queue: &Mutex<VecDeque<T>>, most: usize, item: T) {
     let mut queue = lock(queue);
-    if queue.len() >= REMEMBERED {
+    if queue.len() >= most {
         queue.pop_front();
     }
     queue.push_back(item);
@@ -168,9 +172,12 @@ impl State {
             return error(api, StatusCode::BAD_REQUEST, "the body cannot be read");
         };
         let mut paused = self.paused.subscribe();
-        let received =
-            Received { path: parts.uri.path().to_owned(), headers: parts.headers.clone(), body: body.clone() };
-        remember(&self.received, received);
+        let received = Received {
+            path: parts.uri.path().to_owned(),
+            headers: parts.headers.clone(),
+            body: if body.len() <= REMEMBERED_BYTES { body.clone() } else { Bytes::new() },
+        };
+        remember(&self.received, REMEMBERED_REQUESTS, received);
         // The sender lives as long as this state does.
         let _ = paused.wait_for(|paused| !paused).await;
         let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
@@ -196,7 +203,7 @@ impl State {
         if !told && let Some(answer) = answer.as_object_mut() {
             answer.remove("usage");
         }
-        remember(&self.billed, exchange.bill(u64::MAX, told));
+        remember(&self.billed, REMEMBERED, exchange.bill(u64::MAX, told));
         let mut response = match plan.fault {
             Some(Fault::Garbage) => {
                 typed(StatusCode::OK, "application/json", "{\"choices\": [{{{ not what was announced")
@@ -251,16 +258,16 @@ impl State {
             if frame.is_token {
                 match plan.fault {
                     Some(Fault::BreakAfter(tokens)) if written >= tokens => {
-                        remember(&self.billed, exchange.bill(written, told));
+                        remember(&self.billed, REMEMBERED, exchange.bill(written, told));
                         return sender.abort(Broken);
                     }
                     // Until the client has left.
                     Some(Fault::StallAfter(tokens)) if written >= tokens => {
-                        remember(&self.billed, exchange.bill(written, told));
+                        remember(&self.billed, REMEMBERED, exchange.bill(written, told));
                         return std::future::pending().await;
                     }
                     Some(Fault::ErrorAfter(tokens)) if written >= tokens => {
-                        remember(&self.billed, exchange.bill(written, told));
+                        remember(&self.billed, REMEMBERED, exchange.bill(written, told));
                         let event = match api {
                             Api::Openai => openai::error_frame(),
                             Api::Anthropic => anthropic::error_frame(),
@@ -280,7 +287,7 @@ impl State {
             written += u64::from(frame.is_token);
             told |= frame.tells_usage;
         }
-        remember(&self.billed, exchange.bill(written, told));
+        remember(&self.billed, REMEMBERED, exchange.bill(written, told));
     }
 }
 
