@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
         let view = DecisionView::of(&decided.decision, &decided.dispatch, &host);
         examples
             .extend(example(decided, &view).filter(|new| examples.iter().all(|old: &Example| old.kind != new.kind)));
-    });
+    })?;
     if arguments.json {
         output::print_json(&Demonstration { seed: arguments.seed, examples: &examples, summary: &summary })?;
     } else {

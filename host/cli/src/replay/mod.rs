@@ -66,7 +66,8 @@ pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
     }
     let mut decisions = arguments.decisions.as_deref().map(Decisions::create).transpose()?;
     let mut tally = Tally::new(trace.skipped);
-    for decided in Timeline::new(&host, &configuration, &prices, trace.rows) {
+    for decided in Timeline::new(&host, &configuration, &prices, trace.rows)? {
+        let decided = decided?;
         tally.add(&decided, &host);
         if let Some(decisions) = &mut decisions {
             decisions.write(&decided, &DecisionView::of(&decided.decision, &decided.dispatch, &host))?;
@@ -135,13 +136,14 @@ pub(crate) fn summarise(
     prices: &tollgate_ledger::prices::PriceTable,
     rows: Vec<Row>,
     mut each: impl FnMut(&DecidedRow),
-) -> tally::Summary {
+) -> anyhow::Result<tally::Summary> {
     let mut tally = Tally::new(0);
-    for decided in Timeline::new(host, configuration, prices, rows) {
+    for decided in Timeline::new(host, configuration, prices, rows)? {
+        let decided = decided?;
         tally.add(&decided, host);
         each(&decided);
     }
-    tally.summary(host.switches().switches().len())
+    Ok(tally.summary(host.switches().switches().len()))
 }
 
 pub(crate) use render::summary as render_summary;

@@ -51,7 +51,7 @@ pub(super) struct Counters {
     counts: Bounded<(usize, Reference), Count>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Count {
     total: u64,
     parts: [(u64, u64); PARTS],
@@ -65,13 +65,13 @@ impl Counters {
     pub(super) fn read(&self, task: Option<Reference>, scopes: &ScopePath, now_ms: u64, into: &mut Vec<(Symbol, u64)>) {
         for (index, rule) in self.rules.iter().enumerate() {
             if let Some(reference) = rule.reference(task, scopes) {
-                let count = self.counts.get(&(index, reference)).map_or(0, |count| count.read(rule, now_ms));
+                let count = self.counts.read(&(index, reference), |count| count.read(rule, now_ms)).unwrap_or(0);
                 into.push((rule.name, count));
             }
         }
     }
 
-    pub(super) fn count_report(&mut self, report: &Report) {
+    pub(super) fn count_report(&self, report: &Report) {
         let event = match report.status {
             Status::Succeeded => CounterEvent::Success,
             Status::Failed(_) => CounterEvent::Failure,
@@ -84,15 +84,15 @@ impl Counters {
         }
     }
 
-    pub(super) fn count_dispatch(&mut self, dispatch: &Dispatch, refused: bool) {
+    pub(super) fn count_dispatch(&self, dispatch: &Dispatch, refused: bool) {
         let event = if refused { CounterEvent::Refusal } else { CounterEvent::Dispatch };
         self.count(event, dispatch.task, &dispatch.scopes, dispatch.now_ms);
     }
 
-    fn count(&mut self, event: CounterEvent, task: Option<Reference>, scopes: &ScopePath, now_ms: u64) {
+    fn count(&self, event: CounterEvent, task: Option<Reference>, scopes: &ScopePath, now_ms: u64) {
         for (index, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.event == event) {
             if let Some(reference) = rule.reference(task, scopes) {
-                self.counts.entry((index, reference), now_ms).add(rule, now_ms);
+                self.counts.change((index, reference), now_ms, Count::default(), |count| count.add(rule, now_ms));
             }
         }
     }
@@ -149,7 +149,7 @@ mod tests {
             by: CounterBy::Task,
             window_seconds: 16,
         };
-        let mut counters = Counters::new(vec![rule, CounterRule { window_seconds: 0, ..rule }], 10);
+        let counters = Counters::new(vec![rule, CounterRule { window_seconds: 0, ..rule }], 10);
         let mut dispatch = Dispatch { task: Some(Reference::of("task")), ..Dispatch::default() };
         for now_ms in [20_000, 21_000, 30_000] {
             dispatch.now_ms = now_ms;

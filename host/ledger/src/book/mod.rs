@@ -40,7 +40,7 @@ mod raise;
 mod reserve;
 mod resolved;
 mod settle;
-mod window;
+mod view;
 
 use std::sync::Arc;
 
@@ -49,20 +49,21 @@ use tollgate_core::Nanodollars;
 
 use account::Account;
 pub use account::{AccountState, Balance, Change, Grant, HYSTERESIS_PERMILLE, Standing};
-pub use budget::{
-    AccountId, Budget, BudgetError, Budgets, Dimension, MAX_ACCOUNTS, MAX_AMOUNT, MAX_THRESHOLDS, Path, PathAccount,
-    Pattern, default_hard,
-};
+pub use budget::{AccountId, BudgetError, Budgets, MAX_ACCOUNTS, Path, PathAccount};
 pub use entry::{Effects, Entry, EntryKind, Event, Opened, ReservationId, Windows};
 pub use errors::{AdmitError, LimitError, Refusal, ReserveError, ResolveError};
+pub(crate) use hashing::Fold;
 use hashing::{ById, ByReservation};
-use raise::Raises;
+pub(crate) use raise::Raises;
 pub use raise::{MAX_RAISES, Raise, RaiseError};
 pub use reserve::{Held, Request};
 use resolved::ResolvedReservations;
-pub use resolved::{Resolution, Resolved};
+pub use resolved::{MAX_REMEMBERED, Resolution, Resolved};
 pub use settle::{Settlement, Swept};
-pub use window::{Bounds, Window};
+pub use tollgate_core::{
+    Bounds, Budget, BudgetProblem, Dimension, MAX_AMOUNT, MAX_THRESHOLDS, Pattern, Window, default_hard,
+};
+pub use view::AccountView;
 
 /// Whether the book has every account there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,10 +166,10 @@ impl Book {
     ) -> Result<(Nanodollars, Nanodollars), LimitError> {
         let index = self.budgets.index(name).ok_or_else(|| LimitError::Unknown { name: name.into() })?;
         let budget = self.budgets.rules.get_mut(index).ok_or_else(|| LimitError::Unknown { name: name.into() })?;
-        let changed = Budget { limit, hard, ..budget.clone() };
-        budget::check(&changed)?;
+        let changed = Budget { limit, hard, ..(**budget).clone() };
+        changed.check()?;
         let before = (budget.limit, budget.hard);
-        *budget = changed;
+        *budget = Arc::new(changed);
         Ok(before)
     }
 
@@ -193,19 +194,8 @@ impl Book {
         self.raises.give(raise, now_ms)
     }
 
-    /// How the accounts of a path stand, in its order. One that is not resident has spent nothing here.
-    #[must_use]
-    pub fn standings(&self, path: &Path, now_ms: u64) -> SmallVec<[Standing; 4]> {
-        let standing = |account: &PathAccount| {
-            let budget = self.budgets.rules.get(account.rule)?;
-            let fresh = || Account::new(Arc::clone(&account.label), account.rule);
-            let mut known =
-                self.by_id.get(&account.id).and_then(|slot| self.account(*slot)).cloned().unwrap_or_else(fresh);
-            known.roll(budget, now_ms);
-            let start_ms = known.current()?.bounds.start_ms;
-            Some(known.standing(budget, start_ms))
-        };
-        path.accounts().iter().filter_map(standing).collect()
+    pub(crate) const fn raises(&self) -> &Raises {
+        &self.raises
     }
 
     /// How many accounts are in memory.
@@ -240,6 +230,9 @@ impl Book {
         }
         let rule = self.budgets.index(&account.budget).unwrap_or(usize::MAX);
         let mut admitted = Account::new(Arc::clone(&account.label), rule);
+        // The last to come is not the first to go.
+        self.uses = self.uses.saturating_add(1);
+        admitted.touched = self.uses;
         if let Some(mut state) = state {
             let rolling = self.budgets.rules.get(rule).is_some_and(|budget| budget.window.rolling_ms().is_some());
             let current = state.windows.last().map(|window| window.bounds);
@@ -296,11 +289,12 @@ impl Book {
         open.or_else(|| self.resolved.get(id).map(|resolved| &resolved.path)).cloned()
     }
 
-    /// Lets idle accounts go, the longest unused first, until at most `keep` are left; those that `may_go` keeps stay.
-    pub fn evict(&mut self, keep: usize, may_go: impl Fn(AccountId) -> bool) -> usize {
+    /// Lets idle accounts go, the longest unused first, until at most `keep` are left; those that `may_go` keeps stay. Says
+    /// which went.
+    pub fn evict(&mut self, keep: usize, may_go: impl Fn(AccountId) -> bool) -> Vec<AccountId> {
         let excess = self.resident().saturating_sub(keep);
         if excess == 0 {
-            return 0;
+            return Vec::new();
         }
         let mut idle: Vec<(u64, AccountId, u32)> = self
             .by_id
@@ -325,7 +319,7 @@ impl Book {
                 self.vacant.push(*slot);
             }
         }
-        idle.len()
+        idle.into_iter().map(|(_, id, _)| id).collect()
     }
 
     fn account(&self, slot: u32) -> Option<&Account> {

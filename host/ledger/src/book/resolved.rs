@@ -47,8 +47,9 @@ pub struct Resolved {
     pub windows: Windows,
 }
 
-/// How many are kept in memory: ten minutes of a hundred dispatches a second.
-const CAPACITY: usize = 65_536;
+/// How many ended reservations are remembered: ten minutes of a hundred dispatches a second. A reservation that is asked for
+/// again after as many others ended is a new one; a settlement that is told again is still known from storage.
+pub const MAX_REMEMBERED: usize = 65_536;
 
 /// A ring of what ended, in that order, and where in it each is: the index alone is reached into at random, and small
 /// enough for a cache.
@@ -74,7 +75,7 @@ impl ResolvedReservations {
             *known = resolved;
             return;
         }
-        if self.ring.len() >= CAPACITY
+        if self.ring.len() >= MAX_REMEMBERED
             && let Some((oldest, _)) = self.ring.pop_front()
         {
             self.places.remove(&oldest);
@@ -99,7 +100,7 @@ mod tests {
             windows: Windows::new(),
         };
         let found = |resolved: &ResolvedReservations, id| resolved.get(ReservationId(id)).map(|known| known.resolution);
-        let many = u64::try_from(CAPACITY).unwrap();
+        let many = u64::try_from(MAX_REMEMBERED).unwrap();
         for number in 0..many + 10 {
             resolved.insert(ReservationId(u128::from(number)), of(number));
         }
@@ -107,6 +108,6 @@ mod tests {
         assert_eq!(found(&resolved, 10), Some(Resolution::Posted(Nanodollars::new(10))));
         resolved.insert(ReservationId(10), of(7));
         assert_eq!(found(&resolved, 10), Some(Resolution::Posted(Nanodollars::new(7))), "replaced where it was");
-        assert_eq!((resolved.ring.len(), resolved.places.len()), (CAPACITY, CAPACITY));
+        assert_eq!((resolved.ring.len(), resolved.places.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tollgate_core::Nanodollars;
+use tollgate_core::{MAX_AMOUNT, Nanodollars};
 
-use super::account::{Change, Crossing};
-use super::budget::{MAX_AMOUNT, Path};
+use super::account::{Change, Crossing, OVER_CEILING};
+use super::budget::Path;
 use super::entry::{Effects, Entry, EntryKind, Event, ReservationId, Windows};
 use super::errors::ResolveError;
 use super::resolved::{Resolution, Resolved};
@@ -216,19 +216,30 @@ impl Book {
         for ((account, slot), start_ms) in path.accounts().iter().zip(slots).zip(windows) {
             let known = usize::try_from(*slot).ok().and_then(|slot| self.accounts.get_mut(slot)?.as_mut());
             let Some(known) = known else { continue };
-            known.apply(*start_ms, change);
+            known.state.apply(*start_ms, change);
             if change.spend == change.refund {
                 continue;
             }
             let Some(budget) = self.budgets.rules.get(known.rule) else {
                 continue;
             };
-            let Crossing { newly, changed, now, start_ms, standing: Some(standing) } = known.cross(budget, *start_ms)
+            let Crossing { newly, changed, now, start_ms, standing: Some(standing) } =
+                known.state.cross(budget, *start_ms)
             else {
                 continue;
             };
             if changed {
                 effects.crossed.push((account.id, start_ms, now));
+            }
+            if newly & OVER_CEILING != 0 {
+                effects.events.push(Event::OverCeiling {
+                    at_ms: now_ms,
+                    account: Arc::clone(&account.label),
+                    owner: budget.owner.clone(),
+                    spent: standing.spent,
+                    hard: standing.hard,
+                    window_end_ms: standing.window_end_ms,
+                });
             }
             for (bit, threshold) in budget.thresholds.iter().enumerate() {
                 if u32::try_from(bit).ok().and_then(|bit| newly.checked_shr(bit)).is_some_and(|bits| bits & 1 == 1) {
@@ -248,7 +259,7 @@ impl Book {
 
     fn can_hold(&self, slots: &Slots, windows: &Windows, amount: Nanodollars) -> Result<(), ResolveError> {
         let fits = |(slot, start_ms): (&u32, &u64)| {
-            self.account(*slot).is_none_or(|account| account.has_room(*start_ms, amount).is_ok())
+            self.account(*slot).is_none_or(|account| account.state.has_room(*start_ms, amount).is_ok())
         };
         if amount <= MAX_AMOUNT && slots.iter().zip(windows).all(fits) {
             Ok(())
