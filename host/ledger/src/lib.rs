@@ -6,6 +6,7 @@
 //! | how much to reserve for it | [`estimate`] |
 //! | whether a dispatch still fits | [`book::Book`], the pure state machine |
 //! | what was spent on what | [`report`] |
+//! | what is in a recorded trace | [`trace`] |
 //! | how that survives a crash | [`Ledger`], the book on a [`store`] |
 #![warn(missing_docs)]
 #![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
@@ -29,7 +30,8 @@ mod ledger;
 pub mod prices;
 pub mod report;
 pub mod store;
+pub mod trace;
 
 pub use export::{ExportError, ExportFormat, export};
-pub use import::{ImportError, Imported, LineProblem, OnMalformed, import_trace};
+pub use import::{ImportError, Imported, import_trace};
 pub use ledger::{DATABASE, Durability, Ledger, LedgerError, MAX_WAITING, OpenError, Options, Ticket};

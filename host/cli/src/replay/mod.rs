@@ -14,16 +14,17 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
+use crate::import::Malformed;
 use crate::output;
 use crate::setup::{self, SetupArguments};
 use crate::view::DecisionView;
 
 pub(crate) use tally::Tally;
 pub(crate) use timeline::{DecidedRow, Timeline};
-pub(crate) use trace::{Row, RowStatus};
+pub(crate) use trace::{Row, RowStatus, read as read_trace};
 
 #[derive(Args)]
 pub(crate) struct ReplayArguments {
@@ -38,26 +39,17 @@ pub(crate) struct ReplayArguments {
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
     /// What a line that is not an invocation does.
-    #[arg(long, value_enum, default_value_t = OnMalformed::Stop)]
-    on_malformed: OnMalformed,
+    #[arg(long, value_enum, default_value_t = Malformed::Stop)]
+    on_malformed: Malformed,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// What a malformed line does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OnMalformed {
-    /// Ends the replay.
-    Stop,
-    /// Is reported and passed over.
-    Skip,
-}
-
 pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
     let prices = setup::prices(arguments.prices.as_deref())?;
     let configuration = arguments.setup.configuration()?;
-    let trace = trace::read(&arguments.trace, arguments.on_malformed)?;
+    let trace = trace::read(&arguments.trace, arguments.on_malformed.into())?;
     let host = arguments.setup.host_builder().build(&configuration)?;
     if let Some(decisions) = &arguments.decisions
         && decisions.canonicalize().ok() == Some(arguments.trace.canonicalize()?)
@@ -65,7 +57,7 @@ pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
         anyhow::bail!("`--decisions` is the trace itself, which would be lost: name another file");
     }
     let mut decisions = arguments.decisions.as_deref().map(Decisions::create).transpose()?;
-    let mut tally = Tally::new(trace.skipped);
+    let mut tally = Tally::new(trace.skipped.len() as u64);
     for decided in Timeline::new(&host, &configuration, &prices, trace.rows)? {
         let decided = decided?;
         tally.add(&decided, &host);

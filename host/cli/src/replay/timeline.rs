@@ -7,8 +7,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use tollgate_core::{
-    Candidate, Configuration, Decision, Dimension, Dispatch, Failure, History, Nanodollars, Outcome, Reference, Report,
-    ScopeKind, Status, Symbol, Tier,
+    Candidate, Configuration, Decision, Dispatch, Failure, History, Nanodollars, Outcome, Reference, Report, Status,
+    Symbol, Tier,
 };
 use tollgate_ledger::Ledger;
 use tollgate_ledger::book::{Budgets, Event, Path, Request, ReservationId, Settlement};
@@ -187,7 +187,7 @@ impl<'a> Timeline<'a> {
 impl Timeline<'_> {
     fn decide_row(&mut self, row: Row) -> anyhow::Result<DecidedRow> {
         let reached = self.catch_up(row.started_ms)?;
-        let path = self.ledger.path(&names(&row))?;
+        let path = self.ledger.path(&row.names())?;
         let mut dispatch = self.dispatch(&row, &path);
         let (decision, nanoseconds) = self.decide(&mut dispatch, &path)?;
         let mut decided = DecidedRow { row, dispatch, decision, nanoseconds, cost: None, reached };
@@ -224,21 +224,6 @@ impl Iterator for Timeline<'_> {
 /// Task names are the run's own.
 fn task(row: &Row) -> Reference {
     Reference::of(&format!("{}/{}", row.run, row.task))
-}
-
-/// What its budgets are found by.
-fn names(row: &Row) -> Vec<(Dimension, &str)> {
-    let named = [
-        (Dimension::Scope(ScopeKind::Organisation), row.organisation.as_ref()),
-        (Dimension::Scope(ScopeKind::Team), row.team.as_ref()),
-        (Dimension::Scope(ScopeKind::Project), row.project.as_ref()),
-        (Dimension::Scope(ScopeKind::WorkItem), row.work_item.as_ref()),
-        (Dimension::Scope(ScopeKind::Run), Some(&row.run)),
-        (Dimension::Scope(ScopeKind::User), row.user.as_ref()),
-        (Dimension::TaskType, row.task_type.as_ref()),
-        (Dimension::Model, row.model.as_ref()),
-    ];
-    named.into_iter().filter_map(|(dimension, name)| Some((dimension, name?.as_str()))).collect()
 }
 
 fn report(row: &Row, dispatch: &Dispatch, tier: Option<Tier>) -> Report {
