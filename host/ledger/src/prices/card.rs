@@ -190,10 +190,14 @@ fn online_card(stated: &StatedRates, tier: ServiceTier, sizes: &[u64], input: u6
     let hour = TokenClass::CacheWrite1h;
     let cache_write_1h = crossed().fold(at(hour, 0), |rate, above| exactly(hour, tier, above).or(rate));
     let own_output = tier != ServiceTier::Standard && exactly(TokenClass::Output, tier, 0).is_some();
-    let reasoning = match exactly(TokenClass::Reasoning, tier, 0) {
+    let of_size = |tier| {
+        let reasoning = |above| exactly(TokenClass::Reasoning, tier, above);
+        crossed().fold(reasoning(0), |rate, above| reasoning(above).or(rate))
+    };
+    let reasoning = match of_size(tier) {
         Some(rate) => Some(rate),
         None if own_output => output,
-        None => exactly(TokenClass::Reasoning, ServiceTier::Standard, 0).or(output),
+        None => of_size(ServiceTier::Standard).or(output),
     };
     RateCard {
         input: fresh,
