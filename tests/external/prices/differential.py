@@ -27,7 +27,6 @@ from litellm.types.utils import (  # noqa: E402
 
 USAGES = 10_000
 SEED = 1
-MODES = {"chat", "completion", "responses"}
 MOST_EXCEPTED = 3
 # Model: the reason that its entry in LiteLLM's table gives.
 EXCEPTED: dict[str, str] = {
@@ -43,7 +42,13 @@ WITHOUT_TIERS = {"fireworks_ai", "perplexity"}
 
 def tokens(generator: random.Random, most: int) -> int:
     """Small numbers, large ones, and none, all of them often."""
+    if most == 0:
+        return 0
     return generator.choice([0, generator.randrange(1, 2_000), generator.randrange(1, most)])
+
+
+def has_rate(entry: dict, key: str) -> bool:
+    return "tiered_pricing" in entry or entry.get(key) is not None
 
 
 def generate(generator: random.Random, model: str, entry: dict) -> dict:
@@ -53,17 +58,19 @@ def generate(generator: random.Random, model: str, entry: dict) -> dict:
         tiers.append("batch")
     if entry.get("litellm_provider") in WITHOUT_TIERS:
         tiers = ["standard"]
-    output = tokens(generator, 60_000)
+    # Tokens without a rate are an error with us and nothing with LiteLLM: an embedding has no output, so it is given none.
+    puts_out, takes_in = has_rate(entry, "output_cost_per_token"), has_rate(entry, "input_cost_per_token")
+    output = tokens(generator, 60_000) if puts_out else 0
     # A table of tiers is looked up by the input; a call without any is none, and LiteLLM bills its output at nothing.
     least = 1 if "tiered_pricing" in entry else 0
     return {
         "model": model,
         "tier": generator.choice(tiers),
         "usage": {
-            "uncached_input": max(least, tokens(generator, 400_000)),
-            "cache_read": tokens(generator, 400_000),
-            "cache_write_5m": tokens(generator, 100_000),
-            "cache_write_1h": tokens(generator, 100_000),
+            "uncached_input": max(least, tokens(generator, 400_000 * takes_in)),
+            "cache_read": tokens(generator, 400_000 * takes_in),
+            "cache_write_5m": tokens(generator, 100_000 * takes_in),
+            "cache_write_1h": tokens(generator, 100_000 * takes_in),
             "output": output,
             "reasoning": generator.randrange(0, output + 1) if generator.random() < 0.5 else 0,
         },
@@ -107,7 +114,7 @@ def main() -> int:
     price, table = sys.argv[1:3]
     entries = json.load(open(table, encoding="utf-8"))
     priced = subprocess.run([price, table, "--models"], check=True, capture_output=True, text=True).stdout.split("\n")
-    models = [model for model in priced if model and entries[model].get("mode") in MODES]
+    models = [model for model in priced if model]
     generator = random.Random(SEED)
     chosen = models + generator.choices(models, k=max(0, USAGES - len(models)))
     lines = [generate(generator, model, entries[model]) for model in chosen]
