@@ -1,5 +1,8 @@
 //! Counters that plugins declare and the host keeps.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use super::bounded::Bounded;
@@ -7,7 +10,7 @@ use super::{Report, Status};
 use crate::{Dispatch, Reference, ScopeKind, ScopePath, Symbol};
 
 /// What a counter counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the words of the contract, defined there")]
 pub enum CounterEvent {
@@ -20,7 +23,7 @@ pub enum CounterEvent {
 }
 
 /// By what it counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CounterBy {
     /// One count for each task.
@@ -30,7 +33,7 @@ pub enum CounterBy {
 }
 
 /// A counter for the host to keep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CounterRule {
     /// What policies read it by.
     pub name: Symbol,
@@ -47,8 +50,9 @@ const PARTS: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Counters {
-    rules: Vec<CounterRule>,
-    counts: Bounded<(usize, Reference), Count>,
+    rules: ArcSwap<Vec<CounterRule>>,
+    /// By the rule itself, so that the same rule goes on counting where another generation of policies declares it.
+    counts: Bounded<(CounterRule, Reference), Count>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -59,13 +63,17 @@ struct Count {
 
 impl Counters {
     pub(super) fn new(rules: Vec<CounterRule>, capacity: usize) -> Self {
-        Self { rules, counts: Bounded::new(capacity) }
+        Self { rules: ArcSwap::from_pointee(rules), counts: Bounded::new(capacity) }
+    }
+
+    pub(super) fn declare(&self, rules: Vec<CounterRule>) {
+        self.rules.store(Arc::new(rules));
     }
 
     pub(super) fn read(&self, task: Option<Reference>, scopes: &ScopePath, now_ms: u64, into: &mut Vec<(Symbol, u64)>) {
-        for (index, rule) in self.rules.iter().enumerate() {
+        for rule in self.rules.load().iter() {
             if let Some(reference) = rule.reference(task, scopes) {
-                let count = self.counts.read(&(index, reference), |count| count.read(rule, now_ms)).unwrap_or(0);
+                let count = self.counts.read(&(*rule, reference), |count| count.read(rule, now_ms)).unwrap_or(0);
                 into.push((rule.name, count));
             }
         }
@@ -90,9 +98,9 @@ impl Counters {
     }
 
     fn count(&self, event: CounterEvent, task: Option<Reference>, scopes: &ScopePath, now_ms: u64) {
-        for (index, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.event == event) {
+        for rule in self.rules.load().iter().filter(|rule| rule.event == event) {
             if let Some(reference) = rule.reference(task, scopes) {
-                self.counts.change((index, reference), now_ms, Count::default(), |count| count.add(rule, now_ms));
+                self.counts.change((*rule, reference), now_ms, Count::default(), |count| count.add(rule, now_ms));
             }
         }
     }
@@ -164,5 +172,7 @@ mod tests {
         assert_eq!(read(30_000), [3, 3]);
         assert_eq!(read(36_500), [2, 3]);
         assert_eq!(read(90_000), [0, 3]);
+        counters.declare(vec![CounterRule { window_seconds: 0, ..rule }]);
+        assert_eq!(read(90_000), [3], "another generation of policies declares it and finds what was counted");
     }
 }

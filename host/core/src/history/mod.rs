@@ -156,6 +156,11 @@ impl History {
         }
     }
 
+    /// Another generation of policies declares its counters; one that was declared before goes on from where it is.
+    pub fn declare_counters(&self, counters: Vec<CounterRule>) {
+        self.counters.declare(counters);
+    }
+
     /// Counts a dispatch that was decided: `refused` where it did not go.
     pub fn count_decision(&self, dispatch: &Dispatch, refused: bool) {
         self.counters.count_dispatch(dispatch, refused);

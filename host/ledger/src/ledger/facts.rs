@@ -1,6 +1,6 @@
 //! What decisions learn from the ledger, and what it learns from outcomes.
 
-use tollgate_core::{Candidate, Dispatch, Movement, Reference, Report};
+use tollgate_core::{Candidate, CounterRule, Dispatch, Movement, Reference, Report};
 
 use super::Ledger;
 use crate::book::{Book, BudgetError, Dimension, Effects, Path};
@@ -43,6 +43,11 @@ impl Ledger {
     /// [`Ledger::post`] alone.
     pub fn outcome(&self, report: &Report) {
         self.history.record(report);
+    }
+
+    /// Another generation of policies declares its counters; one that was declared before goes on from where it is.
+    pub fn declare_counters(&self, counters: Vec<CounterRule>) {
+        self.history.declare_counters(counters);
     }
 
     /// Counts a dispatch that was decided: `refused` where it did not go.
