@@ -153,13 +153,26 @@ impl ModelPrice {
         }
     }
 
-    pub(super) fn card(&self, tier: ServiceTier, input_tokens: u64) -> &RateCard {
-        let bands = match tier {
+    /// The highest rate of a class for a call of that tier with an input of at most that many tokens: a smaller call may
+    /// cost more by the token.
+    #[must_use]
+    pub fn highest_rate(&self, class: TokenClass, tier: ServiceTier, most_input_tokens: u64) -> Option<Rate> {
+        let sizes = self.bands(tier).long.iter().map(|(above, _)| above.saturating_add(1));
+        let sizes = std::iter::once(0).chain(sizes.filter(|size| *size <= most_input_tokens));
+        sizes.filter_map(|size| self.rate(class, tier, size)).max()
+    }
+
+    fn bands(&self, tier: ServiceTier) -> &Bands {
+        match tier {
             ServiceTier::Standard => &self.standard,
             ServiceTier::Batch => &self.batch,
             ServiceTier::Priority => &self.priority,
             ServiceTier::Flex => &self.flex,
-        };
+        }
+    }
+
+    pub(super) fn card(&self, tier: ServiceTier, input_tokens: u64) -> &RateCard {
+        let bands = self.bands(tier);
         bands.long.iter().rev().find(|(above, _)| input_tokens > *above).map_or(&bands.base, |(_, card)| card)
     }
 }
