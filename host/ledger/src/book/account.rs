@@ -5,6 +5,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use tollgate_core::{Bounds, Budget, MAX_AMOUNT, MAX_THRESHOLDS, Nanodollars};
 
+use super::budget::{AccountId, PathAccount};
+
 /// What was spent and is reserved in one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Balance {
@@ -54,6 +56,7 @@ pub struct Grant {
 
 #[derive(Clone, Debug)]
 pub(super) struct Account {
+    pub(super) id: AccountId,
     pub(super) state: AccountState,
     pub(super) rule: usize,
     /// When it was last used, for eviction; not money's time.
@@ -67,8 +70,8 @@ pub(super) struct Account {
 pub(super) struct Full;
 
 impl Account {
-    pub(super) fn new(label: Arc<str>, rule: usize) -> Self {
-        Self { state: AccountState::new(label), rule, touched: 0, open: 0 }
+    pub(super) fn new(account: &PathAccount, rule: usize) -> Self {
+        Self { id: account.id, state: AccountState::new(Arc::clone(&account.label)), rule, touched: 0, open: 0 }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sha2::{Digest, Sha256};
 use tollgate_core::{Budget, BudgetProblem, Dimension, Pattern, Reference, ScopeKind, ScopePath, Symbol, Symbols};
@@ -88,12 +89,48 @@ pub struct PathAccount {
     /// Budget and names: `team team=red`.
     pub label: Arc<str>,
     pub(super) rule: usize,
+    pub(super) place: Place,
 }
+
+/// Where an account lay in memory when this path was used last: looked at first, and never trusted.
+#[derive(Debug)]
+pub(super) struct Place(AtomicU32);
+
+impl Place {
+    const UNKNOWN: u32 = u32::MAX;
+
+    pub(super) const fn unknown() -> Self {
+        Self(AtomicU32::new(Self::UNKNOWN))
+    }
+
+    pub(super) fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, slot: u32) {
+        self.0.store(slot, Ordering::Relaxed);
+    }
+}
+
+impl Clone for Place {
+    fn clone(&self) -> Self {
+        Self(AtomicU32::new(self.get()))
+    }
+}
+
+/// It says nothing about which account it is.
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
 
 impl PathAccount {
     /// An account as storage knows it; it can be settled, not reserved from.
     pub(crate) fn restored(id: AccountId, budget: &str, label: &str) -> Self {
-        Self { id, budget: budget.into(), label: label.into(), rule: usize::MAX }
+        Self { id, budget: budget.into(), label: label.into(), rule: usize::MAX, place: Place::unknown() }
     }
 }
 
@@ -202,7 +239,7 @@ impl Budgets {
     pub fn path(&self, names: &[(Dimension, &str)]) -> Result<Path, BudgetError> {
         let charged = self.rules.iter().enumerate().filter_map(|(rule, budget)| {
             let (id, label) = account_of(budget, names)?;
-            Some(PathAccount { id, budget: Arc::clone(&budget.name), label, rule })
+            Some(PathAccount { id, budget: Arc::clone(&budget.name), label, rule, place: Place::unknown() })
         });
         let accounts: Vec<PathAccount> = charged.collect();
         if accounts.len() > MAX_ACCOUNTS {

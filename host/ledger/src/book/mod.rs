@@ -217,7 +217,7 @@ impl Book {
 
     /// The accounts of a path that are not in memory.
     pub fn missing<'path>(&self, path: &'path Path) -> impl Iterator<Item = &'path PathAccount> {
-        path.accounts().iter().filter(|account| !self.by_id.contains_key(&account.id))
+        path.accounts().iter().filter(|account| self.slot(account).is_none())
     }
 
     /// Takes an account in from storage, or as a new one where storage does not know it.
@@ -229,7 +229,7 @@ impl Book {
             return Err(AdmitError::Resident { label: Arc::clone(&account.label) });
         }
         let rule = self.budgets.index(&account.budget).unwrap_or(usize::MAX);
-        let mut admitted = Account::new(Arc::clone(&account.label), rule);
+        let mut admitted = Account::new(account, rule);
         // The last to come is not the first to go.
         self.uses = self.uses.saturating_add(1);
         admitted.touched = self.uses;
@@ -241,7 +241,7 @@ impl Book {
                 .retain(|window| rolling || window.reserved > Nanodollars::ZERO || Some(window.bounds) == current);
             admitted.state = state;
         }
-        self.place(account.id, admitted);
+        self.place(admitted);
         Ok(())
     }
 
@@ -331,10 +331,17 @@ impl Book {
     }
 
     fn slot(&self, account: &PathAccount) -> Option<u32> {
-        self.by_id.get(&account.id).copied()
+        let place = account.place.get();
+        if self.account(place).is_some_and(|known| known.id == account.id) {
+            return Some(place);
+        }
+        let slot = self.by_id.get(&account.id).copied()?;
+        account.place.set(slot);
+        Some(slot)
     }
 
-    fn place(&mut self, id: AccountId, account: Account) -> u32 {
+    fn place(&mut self, account: Account) -> u32 {
+        let id = account.id;
         let slot = self.vacant.pop().unwrap_or_else(|| {
             self.accounts.push(None);
             u32::try_from(self.accounts.len().saturating_sub(1)).expect("fewer than four billion accounts in memory")

@@ -61,8 +61,10 @@ impl Book {
         }
         self.fits(path, &slots, &windows, amount, now_ms)?;
         for (slot, start_ms) in slots.iter().zip(&windows) {
-            self.change(*slot, *start_ms, Change { hold: amount, ..Change::default() });
-            self.opened_in(*slot);
+            if let Some(account) = self.account_mut(*slot) {
+                account.state.apply(*start_ms, Change { hold: amount, ..Change::default() });
+                account.open = account.open.saturating_add(1);
+            }
         }
         effects.entries.push(Entry {
             at_ms: now_ms,
@@ -132,9 +134,7 @@ impl Book {
     fn placed(&mut self, account: &PathAccount) -> Result<u32, ReserveError> {
         match (self.slot(account), self.residency) {
             (Some(slot), _) => Ok(slot),
-            (None, Residency::Complete) => {
-                Ok(self.place(account.id, Account::new(Arc::clone(&account.label), account.rule)))
-            }
+            (None, Residency::Complete) => Ok(self.place(Account::new(account, account.rule))),
             (None, Residency::Partial) => Err(ReserveError::NotResident { label: Arc::clone(&account.label) }),
         }
     }

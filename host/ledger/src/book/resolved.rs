@@ -1,6 +1,7 @@
 //! How reservations ended, as far back as memory goes; storage knows the rest.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use tollgate_core::Nanodollars;
@@ -69,11 +70,18 @@ impl ResolvedReservations {
     }
 
     pub(super) fn insert(&mut self, id: ReservationId, resolved: Resolved) {
-        if let Some(place) = self.places.get(&id).and_then(|place| place.checked_sub(self.left))
-            && let Some((_, known)) = usize::try_from(place).ok().and_then(|place| self.ring.get_mut(place))
-        {
-            *known = resolved;
-            return;
+        let next = self.left.saturating_add(u64::try_from(self.ring.len()).unwrap_or(u64::MAX));
+        match self.places.entry(id) {
+            Entry::Occupied(place) => {
+                let place = place.get().checked_sub(self.left).and_then(|place| usize::try_from(place).ok());
+                if let Some((_, known)) = place.and_then(|place| self.ring.get_mut(place)) {
+                    *known = resolved;
+                }
+                return;
+            }
+            Entry::Vacant(place) => {
+                place.insert(next);
+            }
         }
         if self.ring.len() >= MAX_REMEMBERED
             && let Some((oldest, _)) = self.ring.pop_front()
@@ -81,8 +89,6 @@ impl ResolvedReservations {
             self.places.remove(&oldest);
             self.left = self.left.saturating_add(1);
         }
-        let place = self.left.saturating_add(u64::try_from(self.ring.len()).unwrap_or(u64::MAX));
-        self.places.insert(id, place);
         self.ring.push_back((id, resolved));
     }
 }
