@@ -1,5 +1,10 @@
 //! Where other gateways have hurt their users, one test for each; a name is a claim about this one.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test that panics fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that panics fails"
+)]
 
 use std::time::Duration;
 
