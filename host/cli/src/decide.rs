@@ -9,7 +9,9 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 use tollgate_core::form::{self, Object};
-use tollgate_core::{Configuration, Decision, Dispatch, DispatchDocument, History, ScopeKind, Usage};
+use tollgate_core::{Configuration, Decision, Dimension, Dispatch, DispatchDocument, ScopeKind, Usage};
+use tollgate_ledger::Ledger;
+use tollgate_ledger::book::Budgets;
 use tollgate_ledger::prices::{CostOptions, PriceTable};
 use tollgate_ledger::records::ResultRecord;
 use tollgate_runtime::Host;
@@ -76,7 +78,7 @@ pub(crate) fn run(arguments: &DecideArguments) -> anyhow::Result<()> {
     }
     let mut dispatch = document.to_dispatch(&host.catalogue(), host.symbols())?;
     if given.get("accounts").is_none() {
-        apply_budgets(&configuration, &mut dispatch, &host);
+        apply_budgets(&configuration, &document, &mut dispatch, &host)?;
     }
     price(&document, &mut dispatch, &host, &prices);
     let decision = host.decide(&dispatch);
@@ -102,16 +104,27 @@ fn read() -> anyhow::Result<(Value, DispatchDocument)> {
 }
 
 /// The configured budgets on the scopes of the dispatch. Nothing is known of what they spent but the run's own cost.
-fn apply_budgets(configuration: &Configuration, dispatch: &mut Dispatch, host: &Host) {
-    let nothing_spent = History::new(configuration.attempts, &configuration.budgets, Vec::new(), host.symbols());
+fn apply_budgets(
+    configuration: &Configuration,
+    document: &DispatchDocument,
+    dispatch: &mut Dispatch,
+    host: &Host,
+) -> anyhow::Result<()> {
+    let budgets = Budgets::new(configuration.budgets.clone())?.with_owners(host.symbols());
+    let scopes = document.scopes.iter().map(|(kind, name)| (Dimension::Scope(*kind), name.as_str()));
+    let task_type = document.task_type.as_deref().map(|name| (Dimension::TaskType, name));
+    let model = document.requested_model.as_deref().map(|name| (Dimension::Model, name));
+    let names: Vec<(Dimension, &str)> = scopes.chain(task_type).chain(model).collect();
+    let nothing_spent = Ledger::in_memory(budgets)?;
     let mut informed = dispatch.clone();
-    nothing_spent.inform(&mut informed);
+    nothing_spent.inform(&mut informed, &nothing_spent.path(&names)?)?;
     dispatch.accounts = informed.accounts;
     for account in &mut dispatch.accounts {
         if account.kind == ScopeKind::Run && account.window_end_ms == u64::MAX {
             account.spent = dispatch.spending.run_cost;
         }
     }
+    Ok(())
 }
 
 /// Prices the candidates that give no estimate from the tokens of the document. Those without a price stay at

@@ -1,15 +1,15 @@
 //! `tollgate import`: takes a recorded trace into the ledger, so that reports have something real to show.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use tollgate_ledger::{OnMalformed, import_trace};
+use tollgate_ledger::import_trace;
+use tollgate_ledger::trace::OnMalformed;
 
 use crate::data::DataArguments;
 use crate::output;
+use crate::replay::read_trace;
 
 #[derive(Args)]
 pub(crate) struct ImportArguments {
@@ -25,24 +25,29 @@ pub(crate) struct ImportArguments {
     json: bool,
 }
 
+/// What a line does that is not of the form.
 #[derive(Clone, Copy, ValueEnum)]
-enum Malformed {
+pub(crate) enum Malformed {
+    /// Ends the command; nothing is taken.
     Stop,
+    /// Is reported and passed over.
     Skip,
 }
 
-pub(crate) fn run(arguments: &ImportArguments) -> anyhow::Result<()> {
-    let file = File::open(&arguments.trace).with_context(|| format!("cannot read `{}`", arguments.trace.display()))?;
-    let on_malformed = match arguments.on_malformed {
-        Malformed::Stop => OnMalformed::Stop,
-        Malformed::Skip => OnMalformed::Skip,
-    };
-    let ledger = arguments.data.open()?;
-    let imported = import_trace(&ledger, BufReader::new(file), on_malformed)
-        .with_context(|| format!("`{}`", arguments.trace.display()))?;
-    for (line, problem) in &imported.skipped {
-        eprintln!("tollgate: line {line} is passed over: {problem}");
+impl From<Malformed> for OnMalformed {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Stop => Self::Stop,
+            Malformed::Skip => Self::Skip,
+        }
     }
+}
+
+pub(crate) fn run(arguments: &ImportArguments) -> anyhow::Result<()> {
+    // All of it is read before there is a ledger, so a trace that is not taken leaves nothing behind.
+    let trace = read_trace(&arguments.trace, arguments.on_malformed.into())?;
+    let ledger = arguments.data.open()?;
+    let imported = import_trace(&ledger, trace).with_context(|| format!("`{}`", arguments.trace.display()))?;
     if arguments.json {
         return output::print_json(&imported);
     }

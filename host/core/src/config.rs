@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::form::{self, FormError};
-use crate::{Hosting, Milliseconds, Nanodollars, OnError, ScopeKind, Tier};
+use crate::{Budget, Hosting, Milliseconds, OnError, Tier};
 
 mod reload;
 
@@ -56,7 +56,7 @@ pub struct Configuration {
     pub policies: Vec<PolicyConfiguration>,
     /// What scopes may spend.
     #[serde(default, rename = "budget")]
-    pub budgets: Vec<BudgetConfiguration>,
+    pub budgets: Vec<Budget>,
 }
 
 /// How attempts are counted.
@@ -254,90 +254,6 @@ pub enum Isolation {
     Fresh,
 }
 
-/// What a scope may spend.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BudgetConfiguration {
-    /// What kind of scope; each of its scopes has an account of its own.
-    pub scope: ScopeKind,
-    /// Only this scope, where it is named.
-    pub name: Option<String>,
-    /// What a window allows.
-    #[serde(deserialize_with = "written_amount")]
-    pub limit: Nanodollars,
-    /// The ceiling; 110 % of the limit where nothing is said.
-    #[serde(default, deserialize_with = "written_optional_amount")]
-    pub hard: Option<Nanodollars>,
-    /// How long the limit lasts.
-    #[serde(default)]
-    pub window: Window,
-    /// Who answers for it.
-    pub owner: Option<String>,
-}
-
-/// In a configuration an amount names its currency: a bare `5` would be five nanodollars.
-fn written_amount<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Nanodollars, D::Error> {
-    struct Written;
-    impl serde::de::Visitor<'_> for Written {
-        type Value = Nanodollars;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an amount of money such as \"25.00 USD\"")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Nanodollars, E> {
-            text.parse().map_err(E::custom)
-        }
-    }
-    deserializer.deserialize_str(Written)
-}
-
-fn written_optional_amount<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Nanodollars>, D::Error> {
-    written_amount(deserializer).map(Some)
-}
-
-impl BudgetConfiguration {
-    /// The hard ceiling: as configured, or 110 % of the limit.
-    #[must_use]
-    pub fn hard(&self) -> Nanodollars {
-        self.hard.unwrap_or_else(|| {
-            let limit = u128::from(self.limit.as_u64());
-            let hard = limit.saturating_mul(110).checked_div(100).and_then(|hard| u64::try_from(hard).ok());
-            hard.map_or(Nanodollars::MAX, Nanodollars::new)
-        })
-    }
-}
-
-/// How long a limit lasts. Hours and days are those of UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Window {
-    /// As long as the scope: it never starts anew.
-    #[default]
-    Total,
-    /// An hour.
-    Hour,
-    /// A day.
-    Day,
-}
-
-impl Window {
-    /// When the window that `now_ms` lies in ends, in milliseconds since the Unix epoch; `u64::MAX` for one that does not.
-    #[must_use]
-    pub const fn end_ms(self, now_ms: u64) -> u64 {
-        let length = match self {
-            Self::Total => return u64::MAX,
-            Self::Hour => 3_600_000,
-            Self::Day => 86_400_000,
-        };
-        match now_ms.checked_next_multiple_of(length) {
-            Some(end) if end == now_ms => end.saturating_add(length),
-            Some(end) => end,
-            None => u64::MAX,
-        }
-    }
-}
-
 /// Why a configuration was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigurationError {
@@ -376,16 +292,6 @@ pub enum ConfigurationError {
         /// Which model.
         model: String,
     },
-    /// A ceiling below the limit can never be reached by going over the limit.
-    #[error("the budget of {limit} for {scope} has a lower `hard` ceiling of {hard}: raise `hard` or drop it")]
-    HardBelowLimit {
-        /// Which scope.
-        scope: ScopeKind,
-        /// The limit.
-        limit: Nanodollars,
-        /// The ceiling.
-        hard: Nanodollars,
-    },
 }
 
 impl Configuration {
@@ -404,9 +310,9 @@ impl Configuration {
             return Err(ConfigurationError::Version { found: self.version });
         }
         self.check_reload_rules()?;
-        unique("models", self.models.iter().map(|model| &model.name))?;
-        unique("backends", self.backends.iter().map(|backend| &backend.name))?;
-        unique("policies", self.policies.iter().map(|policy| &policy.name))?;
+        unique("models", self.models.iter().map(|model| model.name.as_str()))?;
+        unique("backends", self.backends.iter().map(|backend| backend.name.as_str()))?;
+        unique("policies", self.policies.iter().map(|policy| policy.name.as_str()))?;
         let tiers = self.tiers();
         for backend in &self.backends {
             for model in &backend.models {
@@ -416,12 +322,7 @@ impl Configuration {
                 }
             }
         }
-        for budget in &self.budgets {
-            if budget.hard() < budget.limit {
-                let (scope, limit, hard) = (budget.scope, budget.limit, budget.hard());
-                return Err(ConfigurationError::HardBelowLimit { scope, limit, hard });
-            }
-        }
+        unique("budgets", self.budgets.iter().map(|budget| &*budget.name))?;
         Ok(())
     }
 
@@ -432,11 +333,11 @@ impl Configuration {
     }
 }
 
-fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), ConfigurationError> {
+fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), ConfigurationError> {
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {
-            return Err(ConfigurationError::Duplicate { what, name: name.clone() });
+            return Err(ConfigurationError::Duplicate { what, name: name.to_owned() });
         }
     }
     Ok(())
@@ -445,6 +346,7 @@ fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a String>) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Nanodollars;
 
     const SMALL: &str = r#"
         version = 1
@@ -468,7 +370,7 @@ mod tests {
         assert_eq!(configuration.attempts, AttemptRules::default());
         assert_eq!(configuration.policies[0].component(), "kill-switch");
         assert_eq!(configuration.policies[0].on_error, OnError::Refuse);
-        assert_eq!(configuration.budgets[0].hard(), Nanodollars::new(11_000_000_000));
+        assert_eq!(configuration.budgets[0].hard, Nanodollars::new(11_000_000_000));
         Ok(())
     }
 
@@ -481,7 +383,7 @@ mod tests {
             ("models = [\"claude-opus-4-6\"]", "models = [\"gpt-9\"]", "backend `anthropic` serves `gpt-9`"),
             ("\"10.00 USD\"", "10", "`budget[0].limit`: invalid type: integer `10`, expected an amount of money"),
             ("\"10.00 USD\"", "\"10 dollars\"", "`10 dollars` is not an amount of money"),
-            ("\"10.00 USD\"", "\"10.00 USD\"\nhard = \"9.00 USD\"", "lower `hard` ceiling of 9.00 USD"),
+            ("\"10.00 USD\"", "\"10.00 USD\"\nhard = \"9.00 USD\"", "`hard` is 9.00 USD, below the limit"),
             ("[[policy]]", "[[policy]]\nname = \"kill-switch\"\n[[policy]]", "two policies are called `kill-switch`"),
         ] {
             let text = SMALL.replace(from, to);
@@ -494,14 +396,5 @@ mod tests {
     fn a_mistake_of_form_names_its_line() {
         let text = SMALL.replace("tier = \"premium\"", "tier = 3");
         assert!(Configuration::parse(&text).is_err_and(|error| error.to_string().contains("line 6")));
-    }
-
-    #[test]
-    fn windows_end_on_the_hour_and_the_day() {
-        assert_eq!(Window::Hour.end_ms(0), 3_600_000);
-        assert_eq!(Window::Hour.end_ms(3_599_999), 3_600_000);
-        assert_eq!(Window::Hour.end_ms(3_600_000), 7_200_000);
-        assert_eq!(Window::Day.end_ms(1), 86_400_000);
-        assert_eq!(Window::Total.end_ms(1), u64::MAX);
     }
 }

@@ -11,6 +11,7 @@
 #![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "tests may panic"))]
 
+mod budget;
 mod catalogue;
 pub mod config;
 mod decision;
@@ -27,7 +28,12 @@ mod symbol;
 mod tier;
 mod usage;
 mod verdict;
+mod window;
 
+pub use budget::{
+    Budget, BudgetProblem, Dimension, DimensionError, MAX_AMOUNT, MAX_BUDGET_NAME_BYTES, MAX_THRESHOLDS, Pattern,
+    PatternError, default_hard,
+};
 pub use catalogue::{Backend, Catalogue};
 pub use config::{Configuration, ConfigurationError};
 pub use decision::{Decision, Outcome, PERMIT_LIFETIME_MS, Permit, PolicyIndex, Refusal, Source, Trail, TrailEntry};
@@ -38,9 +44,7 @@ pub use document::{
     AccountDocument, AttemptsDocument, CandidateDocument, DispatchDocument, DocumentError, SpendingDocument,
 };
 pub use duration::{Milliseconds, MillisecondsError};
-pub use history::{
-    CounterBy, CounterEvent, CounterRule, Failure, History, Report, Status, Threshold, ThresholdReached,
-};
+pub use history::{CounterBy, CounterEvent, CounterRule, Failure, History, Movement, Report, Status};
 pub use money::{MoneyError, MoneyProblem, NANODOLLARS_PER_DOLLAR, Nanodollars};
 pub use ruling::Ruling;
 pub use scope::{Reference, Scope, ScopeKind, ScopeKindError};
@@ -52,3 +56,4 @@ pub use verdict::{
     BudgetVerdict, EvaluationFailure, KillSwitchVerdict, OnError, Reason, RetryCeilingVerdict, RoutingVerdict,
     SwitchMode, Trip, TripSelector, Unit, Verdict,
 };
+pub use window::{Bounds, Window, WindowError};

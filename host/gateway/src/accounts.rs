@@ -1,16 +1,12 @@
-//! All that the gateway asks of the ledger and the history: facts before a dispatch, a reservation for it, and its end.
+//! All that the gateway asks of the ledger: facts before a dispatch, a reservation for it, and its end.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use tokio::sync::Notify;
-use tollgate_core::config::{BudgetConfiguration, Window};
-use tollgate_core::{Account, Candidate, Configuration, Dispatch, History, Nanodollars, Report, ScopeKind, Symbol};
-use tollgate_ledger::book::{
-    self, Budget, Budgets, Dimension, Pattern, Refusal, Request, ReservationId, ReserveError, Settlement,
-};
+use tollgate_core::{Candidate, Configuration, Dispatch, History, Nanodollars, Report};
+use tollgate_ledger::book::{Budgets, Dimension, Refusal, Request, ReservationId, ReserveError, Settlement};
 use tollgate_ledger::calls::Call as CallRow;
 use tollgate_ledger::estimate::{Prior, Sketches};
 use tollgate_ledger::{Ledger, LedgerError, OpenError, Options};
@@ -24,10 +20,7 @@ const UNSENT_MS: u64 = 30_000;
 /// What was spent, and what may be.
 pub(crate) struct Accounts {
     ledger: Ledger,
-    history: Mutex<History>,
     sketches: Mutex<Sketches>,
-    /// Who answers for each budget, and what kind of scope it covers, by the budget's name.
-    owners: Vec<(String, ScopeKind, Symbol)>,
     /// Rung when a reservation ends.
     released: Notify,
 }
@@ -53,29 +46,10 @@ pub(crate) enum Unreserved {
 
 impl Accounts {
     pub(crate) fn open(folder: &Path, configuration: &Configuration, host: &Host) -> Result<Self, OpenError> {
-        let budgets = configuration.budgets.iter().enumerate();
-        let budgets: Vec<(Budget, &BudgetConfiguration)> =
-            budgets.map(|(index, configured)| (book_budget(index, configured), configured)).collect();
-        let owner = |configured: &BudgetConfiguration| {
-            configured.owner.as_deref().map_or(Symbol::UNKNOWN, |owner| host.symbol(owner))
-        };
+        let budgets = Budgets::new(configuration.budgets.clone())?.with_owners(host.symbols());
+        let history = History::new(configuration.attempts, host.counters(), History::REMEMBERED);
         Ok(Self {
-            owners: budgets
-                .iter()
-                .map(|(budget, configured)| (budget.name.to_string(), configured.scope, owner(configured)))
-                .collect(),
-            ledger: Ledger::open(
-                folder,
-                Budgets::new(budgets.into_iter().map(|(budget, _)| budget).collect())?,
-                Options::default(),
-                clock::now_ms(),
-            )?,
-            history: Mutex::new(History::new(
-                configuration.attempts,
-                &configuration.budgets,
-                host.counters(),
-                host.symbols(),
-            )),
+            ledger: Ledger::open(folder, budgets, Options::default(), clock::now_ms())?.with_history(history),
             sketches: Mutex::new(Sketches::new(Prior::default())),
             released: Notify::new(),
         })
@@ -83,22 +57,8 @@ impl Accounts {
 
     /// Writes what is known about the dispatch's task, scopes and budgets into it.
     pub(crate) fn inform(&self, names: &[(Dimension, &str)], dispatch: &mut Dispatch) -> Result<(), String> {
-        self.history().inform(dispatch);
         let path = self.ledger.path(names).map_err(|error| error.to_string())?;
-        let standings = self.ledger.standings(&path, dispatch.now_ms).map_err(|error| error.to_string())?;
-        dispatch.accounts = path
-            .accounts()
-            .iter()
-            .zip(standings)
-            .map(|(account, standing)| {
-                let known = self.owners.iter().find(|(budget, ..)| **budget == *account.budget);
-                let (kind, owner) =
-                    known.map_or((ScopeKind::Organisation, Symbol::UNKNOWN), |(_, kind, owner)| (*kind, *owner));
-                let book::Standing { spent, reserved, limit, hard, window_end_ms } = standing;
-                Account { kind, owner, spent, reserved, limit, hard, window_end_ms }
-            })
-            .collect();
-        Ok(())
+        self.ledger.inform(dispatch, &path).map_err(|error| error.to_string())
     }
 
     /// Holds an amount on every budget of the dispatch at once.
@@ -153,20 +113,19 @@ impl Accounts {
 
     /// What became of a dispatch or a task.
     pub(crate) fn record(&self, report: &Report) {
-        self.history().record(report);
+        self.ledger.outcome(report);
     }
 
     /// A decision was acted on: where the dispatch went, or nowhere.
     pub(crate) fn count(&self, dispatch: &Dispatch, went_to: Option<&Candidate>) {
-        let mut history = self.history();
-        history.count_decision(dispatch, went_to.is_none());
+        self.ledger.count_decision(dispatch, went_to.is_none());
         if let Some(candidate) = went_to {
-            history.remember_route(dispatch, candidate);
+            self.ledger.remember_route(dispatch, candidate);
         }
     }
 
     pub(crate) fn finish_run(&self, run: tollgate_core::Reference) {
-        self.history().finish_run(run);
+        self.ledger.finish_run(run);
     }
 
     /// What half of the answers of that model and task type stay below, in tokens.
@@ -179,32 +138,7 @@ impl Accounts {
         self.sketches().observe(model, task_type, tokens);
     }
 
-    fn history(&self) -> MutexGuard<'_, History> {
-        // Counts that a panic left half-done are still the best there are: what is lost by them is bounded by one report.
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn sketches(&self) -> MutexGuard<'_, Sketches> {
         self.sketches.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A configured budget as one of the book. Its name has its place, since several may cover the same kind of scope.
-fn book_budget(index: usize, configured: &BudgetConfiguration) -> Budget {
-    let pattern = match &configured.name {
-        Some(name) => Pattern::Shared(vec![name.as_str().into()]),
-        None => Pattern::Each("*".into()),
-    };
-    let selector = vec![(Dimension::Scope(configured.scope), pattern)];
-    let named = configured.name.as_deref().map_or(String::new(), |name| format!(" {name}"));
-    Budget {
-        hard: configured.hard(),
-        window: match configured.window {
-            Window::Total => book::Window::Total,
-            Window::Hour => book::Window::Hour(TimeZone::UTC),
-            Window::Day => book::Window::Day(TimeZone::UTC),
-        },
-        owner: configured.owner.as_deref().map(Into::into),
-        ..Budget::new(format!("{}{named} {}", configured.scope, index + 1), selector, configured.limit)
     }
 }

@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::json;
-use tollgate_core::{Failure, Nanodollars, Reference, Report, Scope, ScopeKind, ScopePath, Status, Symbol, Tier};
+use tollgate_core::{Failure, Reference, Report, Scope, ScopeKind, ScopePath, Status, Symbol, Tier};
 
 use crate::formats::{NextAction, Problem};
 use crate::http::{Body, json as json_answer, read_body};
@@ -97,7 +97,6 @@ impl Outcome {
             started_ms: ended_ms.saturating_sub(self.duration_ms.unwrap_or(UNTOLD_MS)),
             ended_ms,
             tier: self.tier,
-            cost: Nanodollars::ZERO,
             status: match self.status {
                 Word::Success => Status::Succeeded,
                 Word::Failed => Status::Failed(failure),

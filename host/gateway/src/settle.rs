@@ -62,7 +62,7 @@ impl Exchange {
     pub(crate) fn settle(self, gateway: &Gateway, used: Used, ended: Ended) {
         let ended_ms = clock::now_ms();
         let settlement = self.cost(gateway, used);
-        let report = self.report(settlement.cost(), ended, ended_ms);
+        let report = self.report(ended, ended_ms);
         if let Used::Exact(usage, _) = used {
             let model = gateway.host.symbols().display(self.candidate.model);
             gateway.accounts.observe_output(&model, self.call.task_type(), usage.output);
@@ -90,7 +90,7 @@ impl Exchange {
         }
     }
 
-    fn report(&self, cost: Nanodollars, ended: Ended, ended_ms: u64) -> Report {
+    fn report(&self, ended: Ended, ended_ms: u64) -> Report {
         Report {
             task: self.call.task(),
             scopes: self.dispatch.scopes,
@@ -98,7 +98,6 @@ impl Exchange {
             started_ms: self.call.started_ms,
             ended_ms,
             tier: Some(self.candidate.tier),
-            cost,
             status: match ended {
                 Ended::Answered | Ended::Stopped => Status::Unreported,
                 Ended::Unavailable => Status::ProviderUnavailable,

@@ -6,6 +6,7 @@
 //! | how much to reserve for it | [`estimate`] |
 //! | whether a dispatch still fits | [`book::Book`], the pure state machine |
 //! | what was spent on what | [`report`] |
+//! | what is in a recorded trace | [`trace`] |
 //! | what was decided, and on what grounds | [`records`] |
 //! | how that survives a crash | [`Ledger`], the book on a [`store`] |
 #![warn(missing_docs)]
@@ -31,7 +32,8 @@ pub mod prices;
 pub mod records;
 pub mod report;
 pub mod store;
+pub mod trace;
 
 pub use export::{ExportError, ExportFormat, export};
-pub use import::{ImportError, Imported, LineProblem, OnMalformed, import_trace};
+pub use import::{ImportError, Imported, import_trace};
 pub use ledger::{DATABASE, Durability, Ledger, LedgerError, MAX_WAITING, OpenError, Options, Ticket};

@@ -377,7 +377,7 @@ impl Host {
     }
 
     /// The counters that the policies of the running generation want kept. After a reload they may be others: hand them to
-    /// [`tollgate_core::History::adopt`].
+    /// [`tollgate_core::History::declare_counters`].
     #[must_use]
     pub fn counters(&self) -> Vec<CounterRule> {
         self.live.running().counters()

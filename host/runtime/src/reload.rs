@@ -142,8 +142,9 @@ impl Host {
     /// made. A policy whose plugin and configuration are the same goes on with its state: it is not loaded again, and one in
     /// quarantine stays there. Where a policy has a `candidate`, the candidates are compared from then on. Returns the number of the new generation.
     ///
-    /// The host keeps no budgets and counts nothing itself: hand the configuration to [`tollgate_core::History::adopt`],
-    /// with [`Host::counters`], to let what is counted go on by it.
+    /// The host keeps no budgets and counts nothing itself. To let what is counted go on by the configuration, hand its rules for
+    /// attempts and [`Host::counters`] to the history ([`tollgate_core::History::set_attempt_rules`],
+    /// [`tollgate_core::History::declare_counters`]) and its budgets to the ledger.
     ///
     /// # Errors
     /// When it cannot be loaded, or another generation took over meanwhile. Then the running generation stays.

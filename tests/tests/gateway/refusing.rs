@@ -75,7 +75,7 @@ async fn over_budget_is_told_as_the_callers_provider_tells_it() {
         let answer = site.post(path, &[], BODY).await;
         let body = answer.json();
         assert_eq!((answer.status.as_u16(), &body["error"]["type"]), (429, &json!(kind)), "{body}");
-        assert_eq!((&body["budget"], &body["owner"]), (&json!("run 1"), &json!("ada")));
+        assert_eq!((&body["budget"], &body["owner"]), (&json!("run"), &json!("ada")));
         assert_eq!(body["remaining"], "0.000011 USD", "the ceiling of 110 %");
         let seconds: u64 = answer.header("retry-after").and_then(|header| header.parse().ok()).expect("a time");
         assert_eq!(answer.header("x-should-retry").is_none(), seconds <= 60, "an SDK would ignore a longer wait");

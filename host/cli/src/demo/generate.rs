@@ -179,7 +179,6 @@ impl Generator {
         let price = self.prices.lookup("claude-opus-4-6").price();
         let cost = usage.as_ref().and_then(|usage| price?.cost(usage, recorded_with).ok());
         self.rows.push(Row {
-            line: 0,
             run: run.name.clone(),
             task: task.to_owned(),
             stage: stage.to_owned(),
@@ -187,8 +186,6 @@ impl Generator {
             organisation: Some("acme".to_owned()),
             team: Some(run.team.to_owned()),
             project: Some("unix-utils".to_owned()),
-            work_item: None,
-            user: None,
             priority: run.priority,
             model: Some("claude-opus-4-6".to_owned()),
             started_ms,
@@ -196,9 +193,9 @@ impl Generator {
             status: went.status,
             failure_kind: went.failure_kind.map(str::to_owned),
             productive: (went.status == RowStatus::Success).then(|| stage == "planning" || self.random.below(6) > 0),
-            proposal: None,
             usage,
             cost,
+            ..Row::default()
         });
         ended_ms
     }

@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
             examples.extend(
                 example(decided, &view).filter(|new| examples.iter().all(|old: &Example| old.kind != new.kind)),
             );
-        });
+        })?;
     if let Some(recording) = recording {
         recording.finish();
     }

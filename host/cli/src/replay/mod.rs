@@ -15,9 +15,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
+use crate::import::Malformed;
 use crate::records::Recording;
 use crate::setup::{self, SetupArguments};
 use crate::view::DecisionView;
@@ -25,7 +26,7 @@ use crate::{against, output};
 
 pub(crate) use tally::Tally;
 pub(crate) use timeline::{DecidedRow, Timeline};
-pub(crate) use trace::{Row, RowStatus};
+pub(crate) use trace::{Row, RowStatus, read as read_trace};
 
 #[derive(Args)]
 pub(crate) struct ReplayArguments {
@@ -47,20 +48,11 @@ pub(crate) struct ReplayArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "prices", "decisions", "records"])]
     against: Option<PathBuf>,
     /// What a line that is not an invocation does.
-    #[arg(long, value_enum, default_value_t = OnMalformed::Stop)]
-    on_malformed: OnMalformed,
+    #[arg(long, value_enum, default_value_t = Malformed::Stop)]
+    on_malformed: Malformed,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-/// What a malformed line does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OnMalformed {
-    /// Ends the replay.
-    Stop,
-    /// Is reported and passed over.
-    Skip,
 }
 
 pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
@@ -76,7 +68,7 @@ pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
     }
     let prices = setup::prices(arguments.prices.as_deref())?;
     let configuration = arguments.setup.configuration()?;
-    let trace = trace::read(&arguments.trace, arguments.on_malformed)?;
+    let trace = trace::read(&arguments.trace, arguments.on_malformed.into())?;
     let host = Arc::new(arguments.setup.host_builder()?.build(&configuration)?);
     if let Some(decisions) = &arguments.decisions
         && decisions.canonicalize().ok() == Some(arguments.trace.canonicalize()?)
@@ -85,9 +77,10 @@ pub(crate) fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
     }
     let mut decisions = arguments.decisions.as_deref().map(Decisions::create).transpose()?;
     let mut recording = arguments.records.as_deref().map(|folder| Recording::open(folder, &host)).transpose()?;
-    let mut tally = Tally::new(trace.skipped);
-    let timeline = Timeline::new(&host, &configuration, &prices, trace.rows);
+    let mut tally = Tally::new(trace.skipped.len() as u64);
+    let timeline = Timeline::new(&host, &configuration, &prices, trace.rows)?;
     for decided in timeline.recorded_by(recording.as_mut()) {
+        let decided = decided?;
         tally.add(&decided, &host);
         if let Some(decisions) = &mut decisions {
             decisions.write(&decided, &DecisionView::of(&decided.decision, &decided.dispatch, &host))?;
@@ -160,13 +153,14 @@ pub(crate) fn summarise(
     rows: Vec<Row>,
     recording: Option<&mut Recording>,
     mut each: impl FnMut(&DecidedRow),
-) -> tally::Summary {
+) -> anyhow::Result<tally::Summary> {
     let mut tally = Tally::new(0);
-    for decided in Timeline::new(host, configuration, prices, rows).recorded_by(recording) {
+    for decided in Timeline::new(host, configuration, prices, rows)?.recorded_by(recording) {
+        let decided = decided?;
         tally.add(&decided, host);
         each(&decided);
     }
-    tally.summary(host.switches().switches().len())
+    Ok(tally.summary(host.switches().switches().len()))
 }
 
 pub(crate) use render::{dollars as render_dollars, summary as render_summary};

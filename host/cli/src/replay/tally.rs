@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use tollgate_core::{Nanodollars, Outcome, PolicyKind, Refusal, Source, Symbol, Threshold, Tier, Verdict};
+use tollgate_core::{Nanodollars, Outcome, PolicyKind, Refusal, Source, Symbol, Tier, Verdict};
+use tollgate_ledger::book::Event;
 use tollgate_runtime::Host;
 
 use super::timeline::DecidedRow;
@@ -136,10 +137,12 @@ impl Tally {
             summary.policy_failures += u64::from(matches!(entry.verdict, Verdict::Failed(..)));
         }
         for reached in &decided.reached {
-            let threshold = match reached.threshold {
-                Threshold::Approaching => "approaching",
-                Threshold::AtLimit => "at-limit",
-                Threshold::Over => "over",
+            let threshold = match reached {
+                Event::Threshold { threshold_permille: ..1000, .. } => "approaching",
+                Event::Threshold { .. } => "at-limit",
+                Event::OverCeiling { .. } => "over",
+                // A replay reserves nothing, so every cost is one.
+                Event::Overrun { .. } => continue,
             };
             *summary.notifications.entry(threshold).or_default() += 1;
         }

@@ -7,9 +7,11 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use tollgate_core::{
-    Candidate, Configuration, Decision, Dispatch, Failure, History, Nanodollars, Outcome, Reference, Report, ScopeKind,
-    ScopePath, Status, Symbol, ThresholdReached, Tier,
+    Candidate, Configuration, Decision, Dimension, Dispatch, Failure, History, Nanodollars, Outcome, Reference, Report,
+    Status, Symbol, Tier,
 };
+use tollgate_ledger::Ledger;
+use tollgate_ledger::book::{Budgets, Event, Path, Request, ReservationId, Settlement};
 use tollgate_ledger::prices::{CostOptions, LongContext, PriceTable};
 use tollgate_ledger::records::{Context, Names, Origin, Origins, ScopeNames};
 use tollgate_runtime::Host;
@@ -53,8 +55,8 @@ pub(crate) struct DecidedRow {
     /// What the row would have cost where it was routed: its own tokens at list price; the recorded cost where
     /// it has no usage; nothing where it did not go.
     pub(crate) cost: Option<Nanodollars>,
-    /// Budgets that reached a threshold before it started.
-    pub(crate) reached: Vec<ThresholdReached>,
+    /// Budgets that reached a threshold or their ceiling before it started.
+    pub(crate) reached: Vec<Event>,
 }
 
 impl DecidedRow {
@@ -69,7 +71,7 @@ impl DecidedRow {
 pub(crate) struct Timeline<'a> {
     host: &'a Host,
     prices: &'a PriceTable,
-    history: History,
+    ledger: Ledger,
     estimates: Estimates,
     rows: VecDeque<Row>,
     /// Outcomes that lie ahead, the earliest first; of the same moment, in the order of the trace.
@@ -83,6 +85,8 @@ pub(crate) struct Timeline<'a> {
 /// What is learnt when a row ends.
 struct Ended {
     report: Report,
+    cost: Nanodollars,
+    path: Path,
     run: String,
     stage: String,
     usage: Option<tollgate_core::Usage>,
@@ -94,23 +98,25 @@ impl<'a> Timeline<'a> {
         configuration: &Configuration,
         prices: &'a PriceTable,
         mut rows: Vec<Row>,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
         rows.sort_by_key(|row| (row.started_ms, row.line));
         let mut open_rows = HashMap::new();
         for row in &rows {
             *open_rows.entry(row.run.clone()).or_insert(0) += 1;
         }
-        Self {
+        let budgets = Budgets::new(configuration.budgets.clone())?.with_owners(host.symbols());
+        let history = History::new(configuration.attempts, host.counters(), History::REMEMBERED);
+        Ok(Self {
             host,
             prices,
-            history: History::new(configuration.attempts, &configuration.budgets, host.counters(), host.symbols()),
+            ledger: Ledger::in_memory(budgets)?.with_history(history),
             estimates: Estimates::default(),
             rows: rows.into(),
             ahead: BinaryHeap::new(),
             outcomes: HashMap::new(),
             open_rows,
             recording: None,
-        }
+        })
     }
 
     /// Records every decision, those after a wait as well.
@@ -120,8 +126,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// Takes in every outcome up to a moment.
-    fn catch_up(&mut self, now_ms: u64) -> Vec<ThresholdReached> {
-        let mut reached = Vec::new();
+    fn catch_up(&mut self, now_ms: u64) -> anyhow::Result<Vec<Event>> {
         while let Some(Reverse((ended_ms, line))) = self.ahead.peek().copied()
             && ended_ms <= now_ms
         {
@@ -129,21 +134,28 @@ impl<'a> Timeline<'a> {
             let Some(ended) = self.outcomes.remove(&line) else {
                 continue;
             };
-            reached.extend(self.history.record(&ended.report));
+            // What was spent was spent: a reservation of nothing always fits, and its cost is an overrun.
+            let id = ReservationId(u128::try_from(line).expect("a line's number"));
+            self.ledger.reserve(
+                &Request { id, path: &ended.path, amount: Nanodollars::ZERO, expires_ms: u64::MAX },
+                ended_ms,
+            )?;
+            let _nowhere = self.ledger.post(id, Settlement::exact(ended.cost), None, ended_ms)?;
+            self.ledger.outcome(&ended.report);
             if let Some(usage) = &ended.usage {
                 self.estimates.learn(&ended.stage, usage);
             }
             if let Some(open) = self.open_rows.get_mut(&ended.run) {
                 *open = open.saturating_sub(1);
                 if *open == 0 {
-                    self.history.finish_run(Reference::of(&ended.run));
+                    self.ledger.finish_run(Reference::of(&ended.run));
                 }
             }
         }
-        reached
+        Ok(self.ledger.take_events())
     }
 
-    fn dispatch(&self, row: &Row) -> Dispatch {
+    fn dispatch(&self, row: &Row, path: &Path) -> Dispatch {
         let symbol = |name: &Option<String>| name.as_deref().map_or(Symbol::UNKNOWN, |name| self.host.symbol(name));
         let expected = self.estimates.expect(&row.stage);
         let candidates = self.host.catalogue().candidates(|model, _| {
@@ -155,7 +167,7 @@ impl<'a> Timeline<'a> {
             task_type: symbol(&row.task_type),
             stage: self.host.symbol(&row.stage),
             priority: row.priority,
-            scopes: scopes(row),
+            scopes: *path.scopes(),
             task: Some(task(row)),
             sample: Some(Reference::of(&row.run)),
             candidates,
@@ -164,8 +176,8 @@ impl<'a> Timeline<'a> {
     }
 
     /// Decides, waits as long as the decision says, and decides again.
-    fn decide(&mut self, row: &Row, dispatch: &mut Dispatch) -> (Decision, Vec<u32>) {
-        self.history.inform(dispatch);
+    fn decide(&mut self, row: &Row, dispatch: &mut Dispatch, path: &Path) -> anyhow::Result<(Decision, Vec<u32>)> {
+        self.ledger.inform(dispatch, path)?;
         let mut decision = self.host.decide(dispatch);
         self.record(row, dispatch, &decision);
         let mut nanoseconds = vec![decision.nanoseconds];
@@ -175,12 +187,12 @@ impl<'a> Timeline<'a> {
             };
             dispatch.now_ms = dispatch.now_ms.saturating_add(u64::from(milliseconds));
             dispatch.waited_ms = dispatch.waited_ms.saturating_add(milliseconds);
-            self.history.inform(dispatch);
+            self.ledger.inform(dispatch, path)?;
             decision = self.host.decide(dispatch);
             self.record(row, dispatch, &decision);
             nanoseconds.push(decision.nanoseconds);
         }
-        (decision, nanoseconds)
+        Ok((decision, nanoseconds))
     }
 
     fn record(&mut self, row: &Row, dispatch: &Dispatch, decision: &Decision) {
@@ -211,27 +223,40 @@ impl<'a> Timeline<'a> {
     }
 }
 
-impl Iterator for Timeline<'_> {
-    type Item = DecidedRow;
-
-    fn next(&mut self) -> Option<DecidedRow> {
-        let row = self.rows.pop_front()?;
-        let reached = self.catch_up(row.started_ms);
-        let mut dispatch = self.dispatch(&row);
-        let (decision, nanoseconds) = self.decide(&row, &mut dispatch);
+impl Timeline<'_> {
+    fn decide_row(&mut self, row: Row) -> anyhow::Result<DecidedRow> {
+        let reached = self.catch_up(row.started_ms)?;
+        let path = self.ledger.path(&row.names())?;
+        let mut dispatch = self.dispatch(&row, &path);
+        let (decision, nanoseconds) = self.decide(&row, &mut dispatch, &path)?;
         let mut decided = DecidedRow { row, dispatch, decision, nanoseconds, cost: None, reached };
         let candidate = decided.candidate().copied();
-        self.history.count_decision(&decided.dispatch, candidate.is_none());
+        self.ledger.count_decision(&decided.dispatch, candidate.is_none());
         if let Some(candidate) = &candidate {
-            self.history.remember_route(&decided.dispatch, candidate);
+            self.ledger.remember_route(&decided.dispatch, candidate);
         }
         decided.cost = self.cost(&decided.row, candidate.as_ref());
         let row = &decided.row;
-        let report = report(row, &decided.dispatch, self.tier(row, candidate.as_ref()));
         self.ahead.push(Reverse((row.ended_ms, row.line)));
-        let ended = Ended { report, run: row.run.clone(), stage: row.stage.clone(), usage: row.usage };
+        let ended = Ended {
+            report: report(row, &decided.dispatch, self.tier(row, candidate.as_ref())),
+            cost: row.cost.unwrap_or_default(),
+            path,
+            run: row.run.clone(),
+            stage: row.stage.clone(),
+            usage: row.usage,
+        };
         self.outcomes.insert(row.line, ended);
-        Some(decided)
+        Ok(decided)
+    }
+}
+
+impl Iterator for Timeline<'_> {
+    type Item = anyhow::Result<DecidedRow>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let row = self.rows.pop_front()?;
+        Some(self.decide_row(row))
     }
 }
 
@@ -240,31 +265,13 @@ fn task(row: &Row) -> Reference {
     Reference::of(&format!("{}/{}", row.run, row.task))
 }
 
-fn scopes(row: &Row) -> ScopePath {
-    let mut scopes = ScopePath::default();
-    for (kind, name) in named_scopes(row) {
-        scopes.set(kind, Reference::of(name));
-    }
-    scopes
-}
-
-fn named_scopes(row: &Row) -> impl Iterator<Item = (ScopeKind, &str)> {
-    let named = [
-        (ScopeKind::Organisation, row.organisation.as_ref()),
-        (ScopeKind::Team, row.team.as_ref()),
-        (ScopeKind::Project, row.project.as_ref()),
-        (ScopeKind::WorkItem, row.work_item.as_ref()),
-        (ScopeKind::Run, Some(&row.run)),
-        (ScopeKind::User, row.user.as_ref()),
-    ];
-    named.into_iter().filter_map(|(kind, name)| Some((kind, name?.as_str())))
-}
-
 /// What the trace calls things.
 fn names(row: &Row) -> Names<'_> {
     let mut scopes = ScopeNames::default();
-    for (kind, name) in named_scopes(row) {
-        scopes.set(kind, name);
+    for (dimension, name) in row.names() {
+        if let Dimension::Scope(kind) = dimension {
+            scopes.set(kind, name);
+        }
     }
     let stage = Some(row.stage.as_str()).filter(|stage| !stage.is_empty());
     Names { task: Some(&row.task), task_type: row.task_type.as_deref(), stage, requested_model: None, scopes }
@@ -283,7 +290,6 @@ fn report(row: &Row, dispatch: &Dispatch, tier: Option<Tier>) -> Report {
         started_ms: row.started_ms,
         ended_ms: row.ended_ms,
         tier,
-        cost: row.cost.unwrap_or_default(),
         status: match row.status {
             RowStatus::Success => Status::Succeeded,
             RowStatus::Failed => Status::Failed(failure),

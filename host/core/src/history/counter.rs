@@ -1,14 +1,16 @@
 //! Counters that plugins declare and the host keeps.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use super::bounded::Bounded;
-use super::numbers::Numbers;
 use super::{Report, Status};
 use crate::{Dispatch, Reference, ScopeKind, ScopePath, Symbol};
 
 /// What a counter counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the words of the contract, defined there")]
 pub enum CounterEvent {
@@ -21,7 +23,7 @@ pub enum CounterEvent {
 }
 
 /// By what it counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CounterBy {
     /// One count for each task.
@@ -31,7 +33,7 @@ pub enum CounterBy {
 }
 
 /// A counter for the host to keep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CounterRule {
     /// What policies read it by.
     pub name: Symbol,
@@ -48,13 +50,12 @@ const PARTS: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Counters {
-    /// Each with its number.
-    rules: Vec<(u64, CounterRule)>,
-    numbers: Numbers<CounterRule>,
-    counts: Bounded<(u64, Reference), Count>,
+    rules: ArcSwap<Vec<CounterRule>>,
+    /// By the rule itself, so that the same rule goes on counting where another generation of policies declares it.
+    counts: Bounded<(CounterRule, Reference), Count>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Count {
     total: u64,
     parts: [(u64, u64); PARTS],
@@ -62,26 +63,23 @@ struct Count {
 
 impl Counters {
     pub(super) fn new(rules: Vec<CounterRule>, capacity: usize) -> Self {
-        let mut counters = Self { rules: Vec::new(), numbers: Numbers::new(), counts: Bounded::new(capacity) };
-        counters.adopt(rules);
-        counters
+        Self { rules: ArcSwap::from_pointee(rules), counts: Bounded::new(capacity) }
     }
 
-    /// From now on these counters. One that was kept before goes on with its counts.
-    pub(super) fn adopt(&mut self, rules: Vec<CounterRule>) {
-        self.rules = rules.into_iter().map(|rule| (self.numbers.of(rule), rule)).collect();
+    pub(super) fn declare(&self, rules: Vec<CounterRule>) {
+        self.rules.store(Arc::new(rules));
     }
 
     pub(super) fn read(&self, task: Option<Reference>, scopes: &ScopePath, now_ms: u64, into: &mut Vec<(Symbol, u64)>) {
-        for (number, rule) in &self.rules {
+        for rule in self.rules.load().iter() {
             if let Some(reference) = rule.reference(task, scopes) {
-                let count = self.counts.get(&(*number, reference)).map_or(0, |count| count.read(rule, now_ms));
+                let count = self.counts.read(&(*rule, reference), |count| count.read(rule, now_ms)).unwrap_or(0);
                 into.push((rule.name, count));
             }
         }
     }
 
-    pub(super) fn count_report(&mut self, report: &Report) {
+    pub(super) fn count_report(&self, report: &Report) {
         let event = match report.status {
             Status::Succeeded => CounterEvent::Success,
             Status::Failed(_) => CounterEvent::Failure,
@@ -94,15 +92,15 @@ impl Counters {
         }
     }
 
-    pub(super) fn count_dispatch(&mut self, dispatch: &Dispatch, refused: bool) {
+    pub(super) fn count_dispatch(&self, dispatch: &Dispatch, refused: bool) {
         let event = if refused { CounterEvent::Refusal } else { CounterEvent::Dispatch };
         self.count(event, dispatch.task, &dispatch.scopes, dispatch.now_ms);
     }
 
-    fn count(&mut self, event: CounterEvent, task: Option<Reference>, scopes: &ScopePath, now_ms: u64) {
-        for (number, rule) in self.rules.iter().filter(|(_, rule)| rule.event == event) {
+    fn count(&self, event: CounterEvent, task: Option<Reference>, scopes: &ScopePath, now_ms: u64) {
+        for rule in self.rules.load().iter().filter(|rule| rule.event == event) {
             if let Some(reference) = rule.reference(task, scopes) {
-                self.counts.entry((*number, reference), now_ms).add(rule, now_ms);
+                self.counts.change((*rule, reference), now_ms, Count::default(), |count| count.add(rule, now_ms));
             }
         }
     }
@@ -159,7 +157,7 @@ mod tests {
             by: CounterBy::Task,
             window_seconds: 16,
         };
-        let mut counters = Counters::new(vec![rule, CounterRule { window_seconds: 0, ..rule }], 10);
+        let counters = Counters::new(vec![rule, CounterRule { window_seconds: 0, ..rule }], 10);
         let mut dispatch = Dispatch { task: Some(Reference::of("task")), ..Dispatch::default() };
         for now_ms in [20_000, 21_000, 30_000] {
             dispatch.now_ms = now_ms;
@@ -174,5 +172,7 @@ mod tests {
         assert_eq!(read(30_000), [3, 3]);
         assert_eq!(read(36_500), [2, 3]);
         assert_eq!(read(90_000), [0, 3]);
+        counters.declare(vec![CounterRule { window_seconds: 0, ..rule }]);
+        assert_eq!(read(90_000), [3], "another generation of policies declares it and finds what was counted");
     }
 }

@@ -1,6 +1,7 @@
 //! What finished runs of each task type cost: the 95th percentile of the last thousand.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
 
 use super::bounded::Bounded;
 use crate::{Nanodollars, Reference, Symbol};
@@ -12,8 +13,16 @@ const TASK_TYPES: usize = 1_000;
 
 #[derive(Debug)]
 pub(super) struct FinishedRuns {
-    running: Bounded<Reference, (Symbol, Nanodollars)>,
-    by_task_type: HashMap<Symbol, Costs>,
+    running: Bounded<Reference, Running>,
+    by_task_type: Mutex<HashMap<Symbol, Costs>>,
+    /// What is read: the percentile, and how many runs it rests on.
+    percentiles: papaya::HashMap<Symbol, (Nanodollars, u32)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Running {
+    task_type: Symbol,
+    cost: Nanodollars,
 }
 
 /// The same costs in the order in which they came and in order of size.
@@ -45,34 +54,40 @@ impl Costs {
 
 impl FinishedRuns {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { running: Bounded::new(capacity), by_task_type: HashMap::new() }
+        Self { running: Bounded::new(capacity), by_task_type: Mutex::default(), percentiles: papaya::HashMap::new() }
     }
 
     /// A run is of the task type of its latest dispatch.
-    pub(super) fn spend(&mut self, run: Reference, task_type: Symbol, now_ms: u64, cost: Nanodollars) {
-        let entry = self.running.entry_or(run, now_ms, (task_type, Nanodollars::ZERO));
-        *entry = (task_type, entry.1.saturating_add(cost));
+    pub(super) fn works_on(&self, run: Reference, task_type: Symbol, now_ms: u64) {
+        self.running.change(run, now_ms, Running::default(), |running| running.task_type = task_type);
     }
 
-    pub(super) fn finish(&mut self, run: Reference) {
-        let Some((task_type, cost)) = self.running.remove(&run) else {
+    pub(super) fn spend(&self, run: Reference, now_ms: u64, spend: Nanodollars, refund: Nanodollars) {
+        self.running.change(run, now_ms, Running::default(), |running| {
+            running.cost = running.cost.saturating_add(spend).saturating_sub(refund);
+        });
+    }
+
+    pub(super) fn finish(&self, run: Reference) {
+        let Some(Running { task_type, cost }) = self.running.remove(&run) else {
             return;
         };
         // What no configuration names is no type: its runs have nothing in common.
         if task_type == Symbol::UNKNOWN {
             return;
         }
-        if self.by_task_type.len() < TASK_TYPES || self.by_task_type.contains_key(&task_type) {
-            self.by_task_type.entry(task_type).or_default().add(cost);
+        let mut by_task_type = self.by_task_type.lock().unwrap_or_else(PoisonError::into_inner);
+        if by_task_type.len() < TASK_TYPES || by_task_type.contains_key(&task_type) {
+            let costs = by_task_type.entry(task_type).or_default();
+            costs.add(cost);
+            let runs = u32::try_from(costs.sorted.len()).unwrap_or(u32::MAX);
+            self.percentiles.pin().insert(task_type, (costs.p95(), runs));
         }
     }
 
     /// The percentile and how many runs it rests on.
     pub(super) fn p95(&self, task_type: Symbol) -> (Nanodollars, u32) {
-        self.by_task_type
-            .get(&task_type)
-            .map(|costs| (costs.p95(), u32::try_from(costs.sorted.len()).unwrap_or(u32::MAX)))
-            .unwrap_or_default()
+        self.percentiles.pin().get(&task_type).copied().unwrap_or_default()
     }
 }
 
@@ -82,19 +97,20 @@ mod tests {
 
     #[test]
     fn the_percentile_is_that_of_the_last_thousand() {
-        let mut runs = FinishedRuns::new(10);
+        let runs = FinishedRuns::new(10);
         let coding = Symbol::from_u32(1);
         for cost in 1..=1_100_u64 {
             let run = Reference::of(&cost.to_string());
-            runs.spend(run, coding, cost, Nanodollars::new(cost - 1));
-            runs.spend(run, coding, cost, Nanodollars::new(1));
+            runs.works_on(run, coding, cost);
+            runs.spend(run, cost, Nanodollars::new(cost + 5), Nanodollars::ZERO);
+            runs.spend(run, cost, Nanodollars::new(1), Nanodollars::new(6));
             runs.finish(run);
             runs.finish(run);
         }
         // 101 … 1,100 remain; the 950th of them is 1,050.
         assert_eq!(runs.p95(coding), (Nanodollars::new(1_050), 1_000));
         let nameless = Reference::of("nameless");
-        runs.spend(nameless, Symbol::UNKNOWN, 1, Nanodollars::new(1));
+        runs.spend(nameless, 1, Nanodollars::new(1), Nanodollars::ZERO);
         runs.finish(nameless);
         assert_eq!(runs.p95(Symbol::UNKNOWN), (Nanodollars::ZERO, 0), "what has no type has no percentile");
     }

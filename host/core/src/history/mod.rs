@@ -1,29 +1,31 @@
-//! What happened so far, as far as decisions need it: failed attempts, loops, spend, the shape of finished runs,
+//! What happened so far, as far as decisions need it: failed attempts, loops, how fast scopes spend, the shape of finished runs,
 //! declared counters, and where each task was routed. State belongs to the host, so a reload of policies loses none of it.
 //! No clock: every time is an argument.
+//!
+//! Threads share it. Reading takes no lock; those who write wait for each other, never for a reader. What may be spent is
+//! not here but in the ledger, which tells this every [`Movement`] of money.
 
 mod bounded;
 mod counter;
 mod finished;
-mod numbers;
 mod spend;
 mod task;
 
-use crate::config::{AttemptRules, BudgetConfiguration};
-use crate::{Candidate, Dispatch, Nanodollars, Reference, ScopeKind, ScopePath, Symbol, Symbols, Tier};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::config::AttemptRules;
+use crate::{Candidate, Dispatch, Nanodollars, Reference, ScopeKind, ScopePath, Symbol, Tier};
 
 use bounded::Bounded;
 use counter::Counters;
 pub use counter::{CounterBy, CounterEvent, CounterRule};
 use finished::FinishedRuns;
-use spend::{Accounts, Rates};
-pub use spend::{Threshold, ThresholdReached};
+use spend::Rates;
 use task::TaskHistory;
 
-/// The most tasks, runs or routes remembered; the ones untouched for longest are forgotten first.
-const CAPACITY: usize = 1_000_000;
-
-/// What became of one dispatch.
+/// What became of one dispatch. What it cost is not its business: the ledger says that, see [`Movement`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The task it worked on.
@@ -38,8 +40,6 @@ pub struct Report {
     pub ended_ms: u64,
     /// The tier that worked on it.
     pub tier: Option<Tier>,
-    /// What it cost.
-    pub cost: Nanodollars,
     /// How it ended.
     pub status: Status,
     /// A keyed hash of what was sent, where it is known: the same context again is a loop.
@@ -48,6 +48,21 @@ pub struct Report {
     pub proposal: Option<u64>,
     /// Whether it changed anything, where that is known.
     pub productive: Option<bool>,
+}
+
+/// How money moved for the scopes of one dispatch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Movement {
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Newly held.
+    pub hold: Nanodollars,
+    /// No longer held.
+    pub release: Nanodollars,
+    /// Newly spent.
+    pub spend: Nanodollars,
+    /// Taken back from what was spent.
+    pub refund: Nanodollars,
 }
 
 /// How a dispatch ended.
@@ -82,10 +97,9 @@ pub enum Failure {
 /// What happened so far.
 #[derive(Debug)]
 pub struct History {
-    rules: AttemptRules,
+    rules: ArcSwap<AttemptRules>,
     tasks: Bounded<Reference, TaskHistory>,
     routes: Bounded<(Option<Reference>, Reference, Symbol), Route>,
-    accounts: Accounts,
     rates: Rates,
     finished: FinishedRuns,
     counters: Counters,
@@ -98,48 +112,30 @@ struct Route {
 }
 
 impl History {
-    /// Nothing has happened yet. `symbols` gives the owners of the budgets theirs.
+    /// How many tasks, runs, scopes, routes and counts are remembered, of each, where nothing else is said.
+    pub const REMEMBERED: usize = 1_000_000;
+
+    /// Nothing has happened yet. Of tasks, runs, scopes, routes and counts at most `remembered` each are kept; the ones
+    /// untouched for longest are forgotten first.
     #[must_use]
-    pub fn new(
-        rules: AttemptRules,
-        budgets: &[BudgetConfiguration],
-        counters: Vec<CounterRule>,
-        symbols: &Symbols,
-    ) -> Self {
+    pub fn new(rules: AttemptRules, counters: Vec<CounterRule>, remembered: usize) -> Self {
         Self {
-            rules,
-            tasks: Bounded::new(CAPACITY),
-            routes: Bounded::new(CAPACITY),
-            accounts: Accounts::new(budgets, symbols),
-            rates: Rates::new(CAPACITY),
-            finished: FinishedRuns::new(CAPACITY),
-            counters: Counters::new(counters, CAPACITY),
+            rules: ArcSwap::from_pointee(rules),
+            tasks: Bounded::new(remembered),
+            routes: Bounded::new(remembered),
+            rates: Rates::new(remembered),
+            finished: FinishedRuns::new(remembered),
+            counters: Counters::new(counters, remembered),
         }
     }
 
-    /// Goes on by another configuration, and forgets nothing: tasks, routes, rates and finished runs stay as they are; a
-    /// budget for the same scope and window keeps what was spent whatever its limit is now; a counter that still means the
-    /// same keeps its counts. What is no longer configured is found again when it comes back, until it is pushed out.
-    pub fn adopt(
-        &mut self,
-        rules: AttemptRules,
-        budgets: &[BudgetConfiguration],
-        counters: Vec<CounterRule>,
-        symbols: &Symbols,
-    ) {
-        self.rules = rules;
-        self.accounts.adopt(budgets, symbols);
-        self.counters.adopt(counters);
-    }
-
-    /// Writes everything known about the dispatch's task, scopes and route into it: attempts, spending,
-    /// accounts, counters, and which candidate holds the prompt cache.
+    /// Writes everything known about the dispatch's task, scopes and route into it: attempts, spending, counters, and
+    /// which candidate holds the prompt cache. The accounts are the ledger's to write.
     pub fn inform(&self, dispatch: &mut Dispatch) {
         let now_ms = dispatch.now_ms;
-        let task = dispatch.task.and_then(|task| self.tasks.get(&task));
-        dispatch.attempts = task.map(|task| task.attempts(&self.rules, now_ms)).unwrap_or_default();
-        dispatch.accounts.clear();
-        self.accounts.read(&dispatch.scopes, now_ms, &mut dispatch.accounts);
+        let rules = self.rules.load();
+        let attempts = |task| self.tasks.read(&task, |known| known.attempts(&rules, now_ms));
+        dispatch.attempts = dispatch.task.and_then(attempts).unwrap_or_default();
         dispatch.spending = self.rates.read(&dispatch.scopes, now_ms);
         (dispatch.spending.task_type_p95, dispatch.spending.finished_runs) = self.finished.p95(dispatch.task_type);
         dispatch.counters.clear();
@@ -147,42 +143,59 @@ impl History {
         self.find_route(dispatch);
     }
 
-    /// Takes in what became of a dispatch, and tells which budgets reached a threshold by it: each of them once in
-    /// a window.
-    pub fn record(&mut self, report: &Report) -> Vec<ThresholdReached> {
-        let reached = self.accounts.spend(&report.scopes, report.ended_ms, report.cost);
-        self.rates.spend(&report.scopes, report.ended_ms, report.cost);
+    /// Takes in what became of a dispatch.
+    pub fn record(&self, report: &Report) {
         if let Some(run) = report.scopes.of(ScopeKind::Run) {
-            self.finished.spend(run, report.task_type, report.ended_ms, report.cost);
+            self.finished.works_on(run, report.task_type, report.ended_ms);
         }
         self.counters.count_report(report);
-        self.tasks.entry(report.task, report.ended_ms).record(report, &self.rules);
-        reached
+        let rules = self.rules.load();
+        let record = |task: &mut TaskHistory| task.record(report, &rules);
+        self.tasks.change(report.task, report.ended_ms, TaskHistory::default(), record);
+    }
+
+    /// Takes in how money moved.
+    pub fn take(&self, scopes: &ScopePath, movement: &Movement) {
+        self.rates.take(scopes, movement);
+        if let Some(run) = scopes.of(ScopeKind::Run)
+            && movement.spend != movement.refund
+        {
+            self.finished.spend(run, movement.at_ms, movement.spend, movement.refund);
+        }
+    }
+
+    /// From now on attempts are counted by these rules; what was counted stays.
+    pub fn set_attempt_rules(&self, rules: AttemptRules) {
+        self.rules.store(Arc::new(rules));
+    }
+
+    /// Another generation of policies declares its counters; one that was declared before goes on from where it is.
+    pub fn declare_counters(&self, counters: Vec<CounterRule>) {
+        self.counters.declare(counters);
     }
 
     /// Counts a dispatch that was decided: `refused` where it did not go.
-    pub fn count_decision(&mut self, dispatch: &Dispatch, refused: bool) {
+    pub fn count_decision(&self, dispatch: &Dispatch, refused: bool) {
         self.counters.count_dispatch(dispatch, refused);
     }
 
     /// Remembers where a dispatch went, so that the next one of its run, task and stage finds its prompt cache.
-    pub fn remember_route(&mut self, dispatch: &Dispatch, candidate: &Candidate) {
+    pub fn remember_route(&self, dispatch: &Dispatch, candidate: &Candidate) {
         if let Some(task) = dispatch.task {
             let key = (dispatch.scopes.of(ScopeKind::Run), task, dispatch.stage);
             let route = Route { model: candidate.model, backend: candidate.backend };
-            *self.routes.entry_or(key, dispatch.now_ms, route) = route;
+            self.routes.change(key, dispatch.now_ms, route, |known| *known = route);
         }
     }
 
     /// A run has ended; what it cost counts towards what runs of its task type cost.
-    pub fn finish_run(&mut self, run: Reference) {
+    pub fn finish_run(&self, run: Reference) {
         self.finished.finish(run);
     }
 
     fn find_route(&self, dispatch: &mut Dispatch) {
-        let route =
-            dispatch.task.and_then(|task| self.routes.get(&(dispatch.scopes.of(ScopeKind::Run), task, dispatch.stage)));
-        let Some(route) = route.copied() else { return };
+        let key = dispatch.task.map(|task| (dispatch.scopes.of(ScopeKind::Run), task, dispatch.stage));
+        let Some(route) = key.and_then(|key| self.routes.read(&key, |route| *route)) else { return };
         for (index, candidate) in (0_u32..).zip(&mut dispatch.candidates) {
             candidate.warm = candidate.model == route.model && candidate.backend == route.backend;
             if candidate.warm {

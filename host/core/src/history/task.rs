@@ -4,7 +4,7 @@ use super::{Failure, Report, Status};
 use crate::config::AttemptRules;
 use crate::{Attempts, Repetition, Tier};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TaskHistory {
     failed: u32,
     rejections: u32,
@@ -14,7 +14,7 @@ pub(super) struct TaskHistory {
 }
 
 /// Failures without an idle gap between one and the next.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Streak {
     length: u32,
     started_ms: u64,

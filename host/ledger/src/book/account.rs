@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tollgate_core::Nanodollars;
+use tollgate_core::{Bounds, Budget, MAX_AMOUNT, MAX_THRESHOLDS, Nanodollars};
 
-use super::budget::{Budget, MAX_AMOUNT};
-use super::window::Bounds;
+use super::budget::{AccountId, PathAccount};
 
 /// What was spent and is reserved in one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +56,10 @@ pub struct Grant {
 
 #[derive(Clone, Debug)]
 pub(super) struct Account {
+    pub(super) id: AccountId,
     pub(super) state: AccountState,
+    /// The budget it belongs to, also while that is not in force.
+    pub(super) budget: Arc<str>,
     pub(super) rule: usize,
     /// When it was last used, for eviction; not money's time.
     pub(super) touched: u64,
@@ -70,15 +72,28 @@ pub(super) struct Account {
 pub(super) struct Full;
 
 impl Account {
-    pub(super) fn new(label: Arc<str>, rule: usize) -> Self {
-        Self { state: AccountState { label, windows: SmallVec::new(), grant: None }, rule, touched: 0, open: 0 }
+    pub(super) fn new(account: &PathAccount, rule: usize) -> Self {
+        Self {
+            id: account.id,
+            state: AccountState::new(Arc::clone(&account.label)),
+            budget: Arc::clone(&account.budget),
+            rule,
+            touched: 0,
+            open: 0,
+        }
+    }
+}
+
+impl AccountState {
+    pub(super) fn new(label: Arc<str>) -> Self {
+        Self { label, windows: SmallVec::new(), grant: None }
     }
 
     /// Opens the window that `now_ms` lies in, where it is later than the current one, and lets go of windows that no
     /// longer count. A clock that goes backwards stays in the current window: spend never comes back.
     /// Says which window it opened.
     pub(super) fn roll(&mut self, budget: &Budget, now_ms: u64) -> Option<Balance> {
-        let current = self.state.windows.last().copied();
+        let current = self.windows.last().copied();
         if current.is_some_and(|current| now_ms < current.bounds.end_ms) {
             return None;
         }
@@ -94,16 +109,16 @@ impl Account {
             opened.crossed = current.map_or(0, |current| current.crossed);
         }
         let alive_from = budget.window.rolling_ms().map(|length| now_ms.saturating_sub(length));
-        self.state.windows.retain(|window| {
+        self.windows.retain(|window| {
             window.reserved > Nanodollars::ZERO || alive_from.is_some_and(|from| window.bounds.end_ms > from)
         });
-        self.state.windows.push(opened);
+        self.windows.push(opened);
         Some(opened)
     }
 
     /// Limit and ceiling without what was carried over.
     pub(super) fn ceiling(&self, budget: &Budget) -> (Nanodollars, Nanodollars) {
-        self.state.grant.map_or((budget.limit, budget.hard), |grant| (grant.limit, grant.hard))
+        self.grant.map_or((budget.limit, budget.hard), |grant| (grant.limit, grant.hard))
     }
 
     /// The account as of a window that began at `start_ms`: what counts against its limit and ceiling.
@@ -121,29 +136,29 @@ impl Account {
                 window_end_ms: window.bounds.end_ms,
             };
         };
-        let from = self.state.windows.last().map_or(0, |window| window.bounds.start_ms).saturating_sub(length_ms);
+        let from = self.windows.last().map_or(0, |window| window.bounds.start_ms).saturating_sub(length_ms);
         let mut sum = Balance::opened(Bounds { start_ms, end_ms: start_ms }, Nanodollars::ZERO);
-        for window in &self.state.windows {
+        for window in &self.windows {
             if window.bounds.end_ms > from {
                 sum.spent = sum.spent.saturating_add(window.spent);
             }
             sum.reserved = sum.reserved.saturating_add(window.reserved);
         }
-        let oldest = self.state.windows.iter().find(|window| window.spent > Nanodollars::ZERO);
+        let oldest = self.windows.iter().find(|window| window.spent > Nanodollars::ZERO);
         let relief = oldest.map_or(start_ms, |window| window.bounds.end_ms).saturating_add(length_ms);
         Standing { spent: sum.spent, reserved: sum.reserved, limit, hard, window_end_ms: relief }
     }
 
     pub(super) fn current(&self) -> Option<&Balance> {
-        self.state.windows.last()
+        self.windows.last()
     }
 
     pub(super) fn window(&self, start_ms: u64) -> Option<&Balance> {
-        self.state.windows.iter().rev().find(|window| window.bounds.start_ms == start_ms)
+        self.windows.iter().rev().find(|window| window.bounds.start_ms == start_ms)
     }
 
     fn window_mut(&mut self, start_ms: u64) -> Option<&mut Balance> {
-        self.state.windows.iter_mut().rev().find(|window| window.bounds.start_ms == start_ms)
+        self.windows.iter_mut().rev().find(|window| window.bounds.start_ms == start_ms)
     }
 
     /// Whether so much more can be held or spent in that window without leaving what storage can hold.
@@ -186,6 +201,11 @@ impl Account {
                 window.crossed &= !mask;
             }
         }
+        if standing.spent > standing.hard {
+            window.crossed |= OVER_CEILING;
+        } else {
+            window.crossed &= !OVER_CEILING;
+        }
         Crossing {
             newly: window.crossed & !before,
             changed: window.crossed != before,
@@ -198,6 +218,9 @@ impl Account {
 
 /// How far below a threshold spend must fall before it can be reached again.
 pub const HYSTERESIS_PERMILLE: u32 = 50;
+
+/// The bit of the ceiling, behind those of the thresholds: only overruns carry spend past it.
+pub(super) const OVER_CEILING: u16 = 1 << MAX_THRESHOLDS;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Crossing {

@@ -3,130 +3,27 @@
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sha2::{Digest, Sha256};
-use tollgate_core::{Nanodollars, ScopeKind};
+use tollgate_core::{Budget, BudgetProblem, Dimension, Pattern, Reference, ScopeKind, ScopePath, Symbol, Symbols};
 
-use super::window::Window;
-
-/// Something a budget can be selected by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Dimension {
-    /// A scope of the dispatch.
-    Scope(ScopeKind),
-    /// The kind of task.
-    TaskType,
-    /// The model it goes to.
-    Model,
-}
-
-impl fmt::Display for Dimension {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Scope(kind) => kind.fmt(f),
-            Self::TaskType => f.pad("task-type"),
-            Self::Model => f.pad("model"),
-        }
-    }
-}
-
-/// Which names of a dimension a budget covers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pattern {
-    /// `*`, `red-*`: every name that matches has an account of its own. At most one `*`.
-    Each(Arc<str>),
-    /// All of these share one account.
-    Shared(Vec<Arc<str>>),
-}
-
-impl Pattern {
-    fn covers(&self, name: &str) -> bool {
-        match self {
-            Self::Each(glob) => match glob.split_once('*') {
-                Some((head, tail)) => {
-                    name.len() >= head.len().saturating_add(tail.len())
-                        && name.starts_with(head)
-                        && name.ends_with(tail)
-                }
-                None => **glob == *name,
-            },
-            Self::Shared(names) => names.iter().any(|shared| **shared == *name),
-        }
-    }
-}
-
-/// A budget: what the scopes it selects may spend in a window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// Unique; what messages and records call it.
-    pub name: Arc<str>,
-    /// All of these must match; without any, every dispatch shares one account.
-    pub selector: Vec<(Dimension, Pattern)>,
-    /// What a window allows; a plugin decides what happens on the way from here to `hard`.
-    pub limit: Nanodollars,
-    /// What the book never lets spend and reservations pass.
-    pub hard: Nanodollars,
-    /// How long the limit lasts.
-    pub window: Window,
-    /// In thousandths of the limit, ascending, at most [`MAX_THRESHOLDS`]: an event when spend reaches one.
-    pub thresholds: Vec<u32>,
-    /// At most so much of what a window leaves is added to the next one's limit and ceiling.
-    pub carry_over: Nanodollars,
-    /// Who answers for it.
-    pub owner: Option<Arc<str>>,
-}
-
-/// The most thresholds of a budget.
-pub const MAX_THRESHOLDS: usize = 16;
 /// The most budgets that one dispatch may be charged to.
 pub const MAX_ACCOUNTS: usize = 16;
 
-/// The default of [`Budget::hard`], in thousandths of the limit: room for the last dispatch to end well.
-const HARD_PERMILLE: u128 = 1100;
-
-impl Budget {
-    /// A budget with the default ceiling (110 %), that never starts anew and emits events at 80 % and 100 %.
-    #[must_use]
-    pub fn new(name: impl Into<Arc<str>>, selector: Vec<(Dimension, Pattern)>, limit: Nanodollars) -> Self {
-        Self {
-            name: name.into(),
-            selector,
-            limit,
-            hard: default_hard(limit),
-            window: Window::Total,
-            thresholds: vec![800, 1000],
-            carry_over: Nanodollars::ZERO,
-            owner: None,
+/// The account that a dispatch with these names is charged to; nothing when the budget does not cover it.
+fn account_of(budget: &Budget, names: &[(Dimension, &str)]) -> Option<(AccountId, Arc<str>)> {
+    let mut label = budget.name.to_string();
+    let mut id = AccountHasher::default();
+    id.part(&budget.name);
+    for (dimension, pattern) in &budget.selector {
+        let (_, name) = names.iter().find(|(named, name)| named == dimension && pattern.covers(name))?;
+        if matches!(pattern, Pattern::Each(_)) {
+            let _ = write!(label, " {dimension}={name}");
+            id.part(name);
         }
     }
-
-    /// Each scope of that kind has an account of its own.
-    #[must_use]
-    pub fn each(kind: ScopeKind, limit: Nanodollars) -> Self {
-        Self::new(kind.as_str(), vec![(Dimension::Scope(kind), Pattern::Each("*".into()))], limit)
-    }
-
-    /// The account that a dispatch with these names is charged to; nothing when the budget does not cover it.
-    fn account(&self, names: &[(Dimension, &str)]) -> Option<(AccountId, Arc<str>)> {
-        let mut label = self.name.to_string();
-        let mut id = AccountHasher::default();
-        id.part(&self.name);
-        for (dimension, pattern) in &self.selector {
-            let (_, name) = names.iter().find(|(named, name)| named == dimension && pattern.covers(name))?;
-            if matches!(pattern, Pattern::Each(_)) {
-                let _ = write!(label, " {dimension}={name}");
-                id.part(name);
-            }
-        }
-        Some((id.finish(), label.into()))
-    }
-}
-
-/// 110 % of a limit, or all there is.
-#[must_use]
-pub fn default_hard(limit: Nanodollars) -> Nanodollars {
-    let hard = u128::from(limit.as_u64()).saturating_mul(HARD_PERMILLE) / 1000;
-    u64::try_from(hard).map_or(Nanodollars::MAX, Nanodollars::new)
+    Some((id.finish(), label.into()))
 }
 
 /// A stable name for an account: the first half of the SHA-256 of its budget and the names that make it one,
@@ -179,6 +76,7 @@ struct PathInner {
     version: u64,
     accounts: Vec<PathAccount>,
     beneficiaries: Vec<Arc<str>>,
+    scopes: ScopePath,
 }
 
 /// One account of a path.
@@ -191,12 +89,48 @@ pub struct PathAccount {
     /// Budget and names: `team team=red`.
     pub label: Arc<str>,
     pub(super) rule: usize,
+    pub(super) place: Place,
 }
+
+/// Where an account lay in memory when this path was used last: looked at first, and never trusted.
+#[derive(Debug)]
+pub(super) struct Place(AtomicU32);
+
+impl Place {
+    const UNKNOWN: u32 = u32::MAX;
+
+    pub(super) const fn unknown() -> Self {
+        Self(AtomicU32::new(Self::UNKNOWN))
+    }
+
+    pub(super) fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, slot: u32) {
+        self.0.store(slot, Ordering::Relaxed);
+    }
+}
+
+impl Clone for Place {
+    fn clone(&self) -> Self {
+        Self(AtomicU32::new(self.get()))
+    }
+}
+
+/// It says nothing about which account it is.
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
 
 impl PathAccount {
     /// An account as storage knows it; it can be settled, not reserved from.
     pub(crate) fn restored(id: AccountId, budget: &str, label: &str) -> Self {
-        Self { id, budget: budget.into(), label: label.into(), rule: usize::MAX }
+        Self { id, budget: budget.into(), label: label.into(), rule: usize::MAX, place: Place::unknown() }
     }
 }
 
@@ -213,13 +147,20 @@ impl Path {
         &self.0.beneficiaries
     }
 
+    /// The scopes it was made from; none where it comes from storage.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopePath {
+        &self.0.scopes
+    }
+
     pub(super) fn version(&self) -> u64 {
         self.0.version
     }
 
     /// A path as storage knows it: of no version, so nothing new is reserved on it.
     pub(crate) fn restored(accounts: Vec<PathAccount>) -> Self {
-        Self(Arc::new(PathInner { version: u64::MAX, accounts, beneficiaries: Vec::new() }))
+        let scopes = ScopePath::default();
+        Self(Arc::new(PathInner { version: u64::MAX, accounts, beneficiaries: Vec::new(), scopes }))
     }
 
     pub(super) fn same(&self, other: &Self) -> bool {
@@ -237,30 +178,9 @@ pub enum BudgetError {
         /// The name.
         name: Arc<str>,
     },
-    /// The ceiling is below the limit.
-    #[error("budget `{name}`: `hard` is {hard}, below the limit of {limit}: raise `hard` or drop it")]
-    HardBelowLimit {
-        /// Which budget.
-        name: Arc<str>,
-        /// Its limit.
-        limit: Nanodollars,
-        /// Its ceiling.
-        hard: Nanodollars,
-    },
-    /// More than fit the book or its storage.
-    #[error("budget `{name}`: {amount} is more than an account can hold (9.2 billion USD)")]
-    TooLarge {
-        /// Which budget.
-        name: Arc<str>,
-        /// The amount.
-        amount: Nanodollars,
-    },
-    /// Too many thresholds, or not in ascending order.
-    #[error("budget `{name}`: thresholds must ascend, and be at most {MAX_THRESHOLDS}")]
-    Thresholds {
-        /// Which budget.
-        name: Arc<str>,
-    },
+    /// A budget that cannot be put in force.
+    #[error(transparent)]
+    Budget(#[from] BudgetProblem),
     /// A dispatch that too many budgets cover.
     #[error("{count} budgets cover this dispatch, at most {MAX_ACCOUNTS} may")]
     TooManyAccounts {
@@ -269,14 +189,13 @@ pub enum BudgetError {
     },
 }
 
-/// The most that an amount may be: the largest integer of the storage. Ceilings above it are no ceilings.
-pub const MAX_AMOUNT: Nanodollars = Nanodollars::new(i64::MAX.unsigned_abs());
-
 /// The budgets in force. A change of which budgets there are makes a new version, and paths of the old one stale.
 #[derive(Clone, Debug)]
 pub struct Budgets {
     version: u64,
-    pub(super) rules: Vec<Budget>,
+    pub(super) rules: Vec<Arc<Budget>>,
+    /// How policies know who answers for each.
+    pub(super) owners: Vec<Symbol>,
     by_name: HashMap<Arc<str>, usize>,
 }
 
@@ -288,12 +207,23 @@ impl Budgets {
     pub fn new(rules: Vec<Budget>) -> Result<Self, BudgetError> {
         let mut by_name = HashMap::new();
         for (index, budget) in rules.iter().enumerate() {
-            check(budget)?;
+            budget.check()?;
             if by_name.insert(Arc::clone(&budget.name), index).is_some() {
                 return Err(BudgetError::Duplicate { name: Arc::clone(&budget.name) });
             }
         }
-        Ok(Self { version: 0, rules, by_name })
+        let owners = vec![Symbol::UNKNOWN; rules.len()];
+        Ok(Self { version: 0, rules: rules.into_iter().map(Arc::new).collect(), owners, by_name })
+    }
+
+    /// The same budgets, with their owners by the names that a host's policies know: to be called after the host has taken in
+    /// the configuration.
+    #[must_use]
+    pub fn with_owners(mut self, symbols: &Symbols) -> Self {
+        let owner =
+            |budget: &Arc<Budget>| budget.owner.as_deref().map_or(Symbol::UNKNOWN, |owner| symbols.lookup(owner));
+        self.owners = self.rules.iter().map(owner).collect();
+        self
     }
 
     /// These budgets as the successor of others.
@@ -308,8 +238,8 @@ impl Budgets {
     /// When more than [`MAX_ACCOUNTS`] budgets cover it.
     pub fn path(&self, names: &[(Dimension, &str)]) -> Result<Path, BudgetError> {
         let charged = self.rules.iter().enumerate().filter_map(|(rule, budget)| {
-            let (id, label) = budget.account(names)?;
-            Some(PathAccount { id, budget: Arc::clone(&budget.name), label, rule })
+            let (id, label) = account_of(budget, names)?;
+            Some(PathAccount { id, budget: Arc::clone(&budget.name), label, rule, place: Place::unknown() })
         });
         let accounts: Vec<PathAccount> = charged.collect();
         if accounts.len() > MAX_ACCOUNTS {
@@ -319,13 +249,19 @@ impl Budgets {
             |dimension: &Dimension| matches!(dimension, Dimension::Scope(ScopeKind::Run | ScopeKind::WorkItem));
         let beneficiaries = names.iter().filter(|(dimension, _)| approvable(dimension));
         let beneficiaries = beneficiaries.map(|(dimension, name)| format!("{dimension}={name}").into()).collect();
-        Ok(Path(Arc::new(PathInner { version: self.version, accounts, beneficiaries })))
+        let mut scopes = ScopePath::default();
+        for (dimension, name) in names {
+            if let Dimension::Scope(kind) = dimension {
+                scopes.set(*kind, Reference::of(name));
+            }
+        }
+        Ok(Path(Arc::new(PathInner { version: self.version, accounts, beneficiaries, scopes })))
     }
 
     /// The budget of that name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Budget> {
-        self.rules.get(*self.by_name.get(name)?)
+        self.rules.get(*self.by_name.get(name)?).map(|budget| &**budget)
     }
 
     pub(super) fn index(&self, name: &str) -> Option<usize> {
@@ -338,29 +274,15 @@ impl Budgets {
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> &[Budget] {
+    pub fn all(&self) -> &[Arc<Budget>] {
         &self.rules
     }
 }
 
-pub(super) fn check(budget: &Budget) -> Result<(), BudgetError> {
-    let name = || Arc::clone(&budget.name);
-    if budget.hard < budget.limit {
-        return Err(BudgetError::HardBelowLimit { name: name(), limit: budget.limit, hard: budget.hard });
-    }
-    for amount in [budget.limit, budget.carry_over] {
-        if amount > MAX_AMOUNT {
-            return Err(BudgetError::TooLarge { name: name(), amount });
-        }
-    }
-    if budget.thresholds.len() > MAX_THRESHOLDS || !budget.thresholds.is_sorted_by(|a, b| a < b) {
-        return Err(BudgetError::Thresholds { name: name() });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use tollgate_core::Nanodollars;
+
     use super::*;
 
     const TEAM: Dimension = Dimension::Scope(ScopeKind::Team);
@@ -414,7 +336,5 @@ mod tests {
         );
         let twice = vec![Budget::each(ScopeKind::Run, dollar), Budget::each(ScopeKind::Run, dollar)];
         assert!(matches!(Budgets::new(twice), Err(BudgetError::Duplicate { .. })));
-        let unsorted = Budget { thresholds: vec![900, 800], ..Budget::each(ScopeKind::Run, dollar) };
-        assert!(matches!(Budgets::new(vec![unsorted]), Err(BudgetError::Thresholds { .. })));
     }
 }

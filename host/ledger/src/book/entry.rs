@@ -150,6 +150,21 @@ pub enum Event {
         /// When the window ends.
         window_end_ms: u64,
     },
+    /// Overruns have carried spend past the ceiling, once for each window.
+    OverCeiling {
+        /// When.
+        at_ms: u64,
+        /// Budget and names.
+        account: Arc<str>,
+        /// Who answers for the budget.
+        owner: Option<Arc<str>>,
+        /// What was spent.
+        spent: Nanodollars,
+        /// The ceiling.
+        hard: Nanodollars,
+        /// When the window ends.
+        window_end_ms: u64,
+    },
     /// A dispatch cost more than was held for it.
     Overrun {
         /// When.

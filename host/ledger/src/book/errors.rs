@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use tollgate_core::Nanodollars;
+use tollgate_core::{BudgetProblem, MAX_AMOUNT, Nanodollars};
 
 use super::account::Standing;
-use super::budget::{BudgetError, MAX_AMOUNT};
 use super::resolved::Resolution;
 
 /// The account that bound: a reservation did not fit below its ceiling.
@@ -107,7 +106,7 @@ pub enum LimitError {
     },
     /// The new limit and ceiling do not fit each other.
     #[error(transparent)]
-    Budget(#[from] BudgetError),
+    Budget(#[from] BudgetProblem),
 }
 
 /// Why an account was not taken in.

@@ -9,7 +9,7 @@ use super::entry::ReservationId;
 /// Account names are halves of a SHA-256 and reservation names are chosen by the host, so one multiplication spreads them; a
 /// keyed hash would cost more than the rest of a reservation.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Fold(u64);
+pub(crate) struct Fold(u64);
 
 impl Hasher for Fold {
     fn finish(&self) -> u64 {

@@ -40,7 +40,7 @@ mod raise;
 mod reserve;
 mod resolved;
 mod settle;
-mod window;
+mod view;
 
 use std::sync::Arc;
 
@@ -49,20 +49,21 @@ use tollgate_core::Nanodollars;
 
 use account::Account;
 pub use account::{AccountState, Balance, Change, Grant, HYSTERESIS_PERMILLE, Standing};
-pub use budget::{
-    AccountId, Budget, BudgetError, Budgets, Dimension, MAX_ACCOUNTS, MAX_AMOUNT, MAX_THRESHOLDS, Path, PathAccount,
-    Pattern, default_hard,
-};
+pub use budget::{AccountId, BudgetError, Budgets, MAX_ACCOUNTS, Path, PathAccount};
 pub use entry::{Effects, Entry, EntryKind, Event, Opened, ReservationId, Windows};
 pub use errors::{AdmitError, LimitError, Refusal, ReserveError, ResolveError};
+pub(crate) use hashing::Fold;
 use hashing::{ById, ByReservation};
-use raise::Raises;
+pub(crate) use raise::Raises;
 pub use raise::{MAX_RAISES, Raise, RaiseError};
 pub use reserve::{Held, Request};
 use resolved::ResolvedReservations;
-pub use resolved::{Resolution, Resolved};
+pub use resolved::{MAX_REMEMBERED, Resolution, Resolved};
 pub use settle::{Settlement, Swept};
-pub use window::{Bounds, Window};
+pub use tollgate_core::{
+    Bounds, Budget, BudgetProblem, Dimension, MAX_AMOUNT, MAX_THRESHOLDS, Pattern, Window, default_hard,
+};
+pub use view::AccountView;
 
 /// Whether the book has every account there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,12 +143,11 @@ impl Book {
     }
 
     /// Puts other budgets in force. Paths made before are stale; what is reserved stays reserved, and accounts whose budget
-    /// is gone are settled without it.
+    /// is gone are settled without it, and found again when it comes back.
     pub fn replace_budgets(&mut self, budgets: Budgets) {
         let budgets = budgets.after(&self.budgets);
         for account in self.accounts.iter_mut().flatten() {
-            let name = self.budgets.rules.get(account.rule).map(|budget| Arc::clone(&budget.name));
-            account.rule = name.and_then(|name| budgets.index(&name)).unwrap_or(usize::MAX);
+            account.rule = budgets.index(&account.budget).unwrap_or(usize::MAX);
         }
         self.budgets = budgets;
     }
@@ -165,10 +165,10 @@ impl Book {
     ) -> Result<(Nanodollars, Nanodollars), LimitError> {
         let index = self.budgets.index(name).ok_or_else(|| LimitError::Unknown { name: name.into() })?;
         let budget = self.budgets.rules.get_mut(index).ok_or_else(|| LimitError::Unknown { name: name.into() })?;
-        let changed = Budget { limit, hard, ..budget.clone() };
-        budget::check(&changed)?;
+        let changed = Budget { limit, hard, ..(**budget).clone() };
+        changed.check()?;
         let before = (budget.limit, budget.hard);
-        *budget = changed;
+        *budget = Arc::new(changed);
         Ok(before)
     }
 
@@ -193,19 +193,8 @@ impl Book {
         self.raises.give(raise, now_ms)
     }
 
-    /// How the accounts of a path stand, in its order. One that is not resident has spent nothing here.
-    #[must_use]
-    pub fn standings(&self, path: &Path, now_ms: u64) -> SmallVec<[Standing; 4]> {
-        let standing = |account: &PathAccount| {
-            let budget = self.budgets.rules.get(account.rule)?;
-            let fresh = || Account::new(Arc::clone(&account.label), account.rule);
-            let mut known =
-                self.by_id.get(&account.id).and_then(|slot| self.account(*slot)).cloned().unwrap_or_else(fresh);
-            known.roll(budget, now_ms);
-            let start_ms = known.current()?.bounds.start_ms;
-            Some(known.standing(budget, start_ms))
-        };
-        path.accounts().iter().filter_map(standing).collect()
+    pub(crate) const fn raises(&self) -> &Raises {
+        &self.raises
     }
 
     /// How many accounts are in memory.
@@ -227,7 +216,7 @@ impl Book {
 
     /// The accounts of a path that are not in memory.
     pub fn missing<'path>(&self, path: &'path Path) -> impl Iterator<Item = &'path PathAccount> {
-        path.accounts().iter().filter(|account| !self.by_id.contains_key(&account.id))
+        path.accounts().iter().filter(|account| self.slot(account).is_none())
     }
 
     /// Takes an account in from storage, or as a new one where storage does not know it.
@@ -239,7 +228,10 @@ impl Book {
             return Err(AdmitError::Resident { label: Arc::clone(&account.label) });
         }
         let rule = self.budgets.index(&account.budget).unwrap_or(usize::MAX);
-        let mut admitted = Account::new(Arc::clone(&account.label), rule);
+        let mut admitted = Account::new(account, rule);
+        // The last to come is not the first to go.
+        self.uses = self.uses.saturating_add(1);
+        admitted.touched = self.uses;
         if let Some(mut state) = state {
             let rolling = self.budgets.rules.get(rule).is_some_and(|budget| budget.window.rolling_ms().is_some());
             let current = state.windows.last().map(|window| window.bounds);
@@ -248,7 +240,7 @@ impl Book {
                 .retain(|window| rolling || window.reserved > Nanodollars::ZERO || Some(window.bounds) == current);
             admitted.state = state;
         }
-        self.place(account.id, admitted);
+        self.place(admitted);
         Ok(())
     }
 
@@ -296,11 +288,12 @@ impl Book {
         open.or_else(|| self.resolved.get(id).map(|resolved| &resolved.path)).cloned()
     }
 
-    /// Lets idle accounts go, the longest unused first, until at most `keep` are left; those that `may_go` keeps stay.
-    pub fn evict(&mut self, keep: usize, may_go: impl Fn(AccountId) -> bool) -> usize {
+    /// Lets idle accounts go, the longest unused first, until at most `keep` are left; those that `may_go` keeps stay. Says
+    /// which went.
+    pub fn evict(&mut self, keep: usize, may_go: impl Fn(AccountId) -> bool) -> Vec<AccountId> {
         let excess = self.resident().saturating_sub(keep);
         if excess == 0 {
-            return 0;
+            return Vec::new();
         }
         let mut idle: Vec<(u64, AccountId, u32)> = self
             .by_id
@@ -325,7 +318,7 @@ impl Book {
                 self.vacant.push(*slot);
             }
         }
-        idle.len()
+        idle.into_iter().map(|(_, id, _)| id).collect()
     }
 
     fn account(&self, slot: u32) -> Option<&Account> {
@@ -337,10 +330,17 @@ impl Book {
     }
 
     fn slot(&self, account: &PathAccount) -> Option<u32> {
-        self.by_id.get(&account.id).copied()
+        let place = account.place.get();
+        if self.account(place).is_some_and(|known| known.id == account.id) {
+            return Some(place);
+        }
+        let slot = self.by_id.get(&account.id).copied()?;
+        account.place.set(slot);
+        Some(slot)
     }
 
-    fn place(&mut self, id: AccountId, account: Account) -> u32 {
+    fn place(&mut self, account: Account) -> u32 {
+        let id = account.id;
         let slot = self.vacant.pop().unwrap_or_else(|| {
             self.accounts.push(None);
             u32::try_from(self.accounts.len().saturating_sub(1)).expect("fewer than four billion accounts in memory")

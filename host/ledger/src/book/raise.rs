@@ -44,8 +44,8 @@ pub enum RaiseError {
     TooMany,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Raises {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Raises {
     by_beneficiary: HashMap<Arc<str>, Vec<Raise>>,
 }
 
@@ -71,10 +71,20 @@ impl Raises {
     }
 
     /// By how much the ceiling of a budget is raised now for a dispatch of these.
-    pub(super) fn of(&self, beneficiaries: &[Arc<str>], budget: &str, now_ms: u64) -> Nanodollars {
+    pub(crate) fn of(&self, beneficiaries: &[Arc<str>], budget: &str, now_ms: u64) -> Nanodollars {
         let given = beneficiaries.iter().filter_map(|beneficiary| self.by_beneficiary.get(beneficiary)).flatten();
         let counts =
             |raise: &&Raise| raise.until_ms > now_ms && raise.budget.as_deref().is_none_or(|only| only == budget);
         given.filter(counts).fold(Nanodollars::ZERO, |sum, raise| sum.saturating_add(raise.amount))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_beneficiary.is_empty()
+    }
+
+    /// Whether somebody approved something for one of these, and it has not ended.
+    pub(crate) fn any(&self, beneficiaries: &[Arc<str>], now_ms: u64) -> bool {
+        let given = beneficiaries.iter().filter_map(|beneficiary| self.by_beneficiary.get(beneficiary)).flatten();
+        given.into_iter().any(|raise| raise.until_ms > now_ms)
     }
 }

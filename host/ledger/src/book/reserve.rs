@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tollgate_core::Nanodollars;
+use tollgate_core::{MAX_AMOUNT, Nanodollars};
 
 use super::account::{Account, Change, Standing};
-use super::budget::{MAX_AMOUNT, Path, PathAccount};
+use super::budget::{Path, PathAccount};
 use super::entry::{Effects, Entry, EntryKind, Opened, ReservationId, Windows};
 use super::errors::{Refusal, ReserveError};
 use super::{Book, Reservation, Residency, Slots};
@@ -61,8 +61,10 @@ impl Book {
         }
         self.fits(path, &slots, &windows, amount, now_ms)?;
         for (slot, start_ms) in slots.iter().zip(&windows) {
-            self.change(*slot, *start_ms, Change { hold: amount, ..Change::default() });
-            self.opened_in(*slot);
+            if let Some(account) = self.account_mut(*slot) {
+                account.state.apply(*start_ms, Change { hold: amount, ..Change::default() });
+                account.open = account.open.saturating_add(1);
+            }
         }
         effects.entries.push(Entry {
             at_ms: now_ms,
@@ -132,9 +134,7 @@ impl Book {
     fn placed(&mut self, account: &PathAccount) -> Result<u32, ReserveError> {
         match (self.slot(account), self.residency) {
             (Some(slot), _) => Ok(slot),
-            (None, Residency::Complete) => {
-                Ok(self.place(account.id, Account::new(Arc::clone(&account.label), account.rule)))
-            }
+            (None, Residency::Complete) => Ok(self.place(Account::new(account, account.rule))),
             (None, Residency::Partial) => Err(ReserveError::NotResident { label: Arc::clone(&account.label) }),
         }
     }
@@ -149,11 +149,11 @@ impl Book {
             return 0;
         };
         known.touched = uses;
-        if let Some(opened) = known.roll(budget, now_ms) {
+        if let Some(opened) = known.state.roll(budget, now_ms) {
             let (budget, label) = (Arc::clone(&account.budget), Arc::clone(&account.label));
             effects.opened.push(Opened { account: account.id, budget, label, balance: opened });
         }
-        known.current().map_or(0, |window| window.bounds.start_ms)
+        known.state.current().map_or(0, |window| window.bounds.start_ms)
     }
 
     /// The one comparison of an amount with a ceiling.
@@ -176,12 +176,12 @@ impl Book {
             let Some(known) = self.account(*slot) else {
                 continue;
             };
-            known.has_room(*start_ms, amount).map_err(|_| ReserveError::TooLarge { amount })?;
+            known.state.has_room(*start_ms, amount).map_err(|_| ReserveError::TooLarge { amount })?;
             // An account whose budget is gone has no ceiling any more.
             let Some(budget) = self.budgets.rules.get(known.rule) else {
                 continue;
             };
-            let mut standing = known.standing(budget, *start_ms);
+            let mut standing = known.state.standing(budget, *start_ms);
             if standing.headroom() >= amount {
                 continue;
             }
@@ -212,7 +212,7 @@ impl Book {
 
     fn change(&mut self, slot: u32, start_ms: u64, change: Change) {
         if let Some(account) = self.account_mut(slot) {
-            account.apply(start_ms, change);
+            account.state.apply(start_ms, change);
         }
     }
 }

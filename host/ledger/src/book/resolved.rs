@@ -1,6 +1,7 @@
 //! How reservations ended, as far back as memory goes; storage knows the rest.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use tollgate_core::Nanodollars;
@@ -47,8 +48,9 @@ pub struct Resolved {
     pub windows: Windows,
 }
 
-/// How many are kept in memory: ten minutes of a hundred dispatches a second.
-const CAPACITY: usize = 65_536;
+/// How many ended reservations are remembered: ten minutes of a hundred dispatches a second. A reservation that is asked for
+/// again after as many others ended is a new one; a settlement that is told again is still known from storage.
+pub const MAX_REMEMBERED: usize = 65_536;
 
 /// A ring of what ended, in that order, and where in it each is: the index alone is reached into at random, and small
 /// enough for a cache.
@@ -68,20 +70,25 @@ impl ResolvedReservations {
     }
 
     pub(super) fn insert(&mut self, id: ReservationId, resolved: Resolved) {
-        if let Some(place) = self.places.get(&id).and_then(|place| place.checked_sub(self.left))
-            && let Some((_, known)) = usize::try_from(place).ok().and_then(|place| self.ring.get_mut(place))
-        {
-            *known = resolved;
-            return;
+        let next = self.left.saturating_add(u64::try_from(self.ring.len()).unwrap_or(u64::MAX));
+        match self.places.entry(id) {
+            Entry::Occupied(place) => {
+                let place = place.get().checked_sub(self.left).and_then(|place| usize::try_from(place).ok());
+                if let Some((_, known)) = place.and_then(|place| self.ring.get_mut(place)) {
+                    *known = resolved;
+                }
+                return;
+            }
+            Entry::Vacant(place) => {
+                place.insert(next);
+            }
         }
-        if self.ring.len() >= CAPACITY
+        if self.ring.len() >= MAX_REMEMBERED
             && let Some((oldest, _)) = self.ring.pop_front()
         {
             self.places.remove(&oldest);
             self.left = self.left.saturating_add(1);
         }
-        let place = self.left.saturating_add(u64::try_from(self.ring.len()).unwrap_or(u64::MAX));
-        self.places.insert(id, place);
         self.ring.push_back((id, resolved));
     }
 }
@@ -99,7 +106,7 @@ mod tests {
             windows: Windows::new(),
         };
         let found = |resolved: &ResolvedReservations, id| resolved.get(ReservationId(id)).map(|known| known.resolution);
-        let many = u64::try_from(CAPACITY).unwrap();
+        let many = u64::try_from(MAX_REMEMBERED).unwrap();
         for number in 0..many + 10 {
             resolved.insert(ReservationId(u128::from(number)), of(number));
         }
@@ -107,6 +114,6 @@ mod tests {
         assert_eq!(found(&resolved, 10), Some(Resolution::Posted(Nanodollars::new(10))));
         resolved.insert(ReservationId(10), of(7));
         assert_eq!(found(&resolved, 10), Some(Resolution::Posted(Nanodollars::new(7))), "replaced where it was");
-        assert_eq!((resolved.ring.len(), resolved.places.len()), (CAPACITY, CAPACITY));
+        assert_eq!((resolved.ring.len(), resolved.places.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
     }
 }

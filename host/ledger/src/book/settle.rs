@@ -1,11 +1,12 @@
 //! Ending a reservation, once.
 
+use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
 
-use tollgate_core::Nanodollars;
+use tollgate_core::{MAX_AMOUNT, Nanodollars};
 
-use super::account::{Change, Crossing};
-use super::budget::{MAX_AMOUNT, Path};
+use super::account::{Change, Crossing, OVER_CEILING};
+use super::budget::Path;
 use super::entry::{Effects, Entry, EntryKind, Event, ReservationId, Windows};
 use super::errors::ResolveError;
 use super::resolved::{Resolution, Resolved};
@@ -87,13 +88,16 @@ impl Book {
         now_ms: u64,
         effects: &mut Effects,
     ) -> Result<(), ResolveError> {
-        let cost = settlement.cost;
-        let Some(reservation) = self.reservations.get(&id) else {
+        let Some(reservation) = self.reservations.remove(&id) else {
             return self.repeated(id, settlement.resolution());
         };
-        self.can_hold(&reservation.slots, &reservation.windows, cost)?;
+        if let Err(error) = self.can_hold(&reservation.slots, &reservation.windows, settlement.cost) {
+            self.reservations.insert(id, reservation);
+            return Err(error);
+        }
         let kind = if settlement.estimated { EntryKind::Estimate } else { EntryKind::Post };
-        self.end(id, kind, settlement.resolution(), cost, now_ms, effects)
+        self.end(id, reservation, (kind, settlement.resolution(), settlement.cost), now_ms, effects);
+        Ok(())
     }
 
     /// Releases a reservation whose dispatch was never sent. The same again is answered as the first time.
@@ -101,10 +105,14 @@ impl Book {
     /// # Errors
     /// When the dispatch was sent, the reservation was resolved otherwise, or was never there.
     pub fn void(&mut self, id: ReservationId, now_ms: u64, effects: &mut Effects) -> Result<(), ResolveError> {
-        match self.reservations.get(&id) {
-            None => self.repeated(id, Resolution::Voided),
-            Some(reservation) if reservation.sent => Err(ResolveError::WasSent),
-            Some(_) => self.end(id, EntryKind::Void, Resolution::Voided, Nanodollars::ZERO, now_ms, effects),
+        match self.reservations.entry(id) {
+            MapEntry::Vacant(_) => self.repeated(id, Resolution::Voided),
+            MapEntry::Occupied(open) if open.get().sent => Err(ResolveError::WasSent),
+            MapEntry::Occupied(open) => {
+                let reservation = open.remove();
+                self.end(id, reservation, (EntryKind::Void, Resolution::Voided, Nanodollars::ZERO), now_ms, effects);
+                Ok(())
+            }
         }
     }
 
@@ -112,18 +120,21 @@ impl Book {
     /// posted whole as an estimate.
     pub fn sweep(&mut self, now_ms: u64, effects: &mut Effects) -> Swept {
         let over = self.reservations.iter().filter(|(_, reservation)| reservation.deadline_ms <= now_ms);
-        let mut over: Vec<(ReservationId, bool, Nanodollars)> =
-            over.map(|(id, reservation)| (*id, reservation.sent, reservation.held)).collect();
-        over.sort_unstable_by_key(|(id, ..)| *id);
+        let mut over: Vec<ReservationId> = over.map(|(id, _)| *id).collect();
+        over.sort_unstable();
         let mut swept = Swept::default();
-        for (id, sent, held) in over {
-            let ended = if sent {
-                self.end(id, EntryKind::Estimate, Resolution::Estimated(held), held, now_ms, effects)
-            } else {
-                self.end(id, EntryKind::Expire, Resolution::Expired, Nanodollars::ZERO, now_ms, effects)
+        for id in over {
+            let Some(reservation) = self.reservations.remove(&id) else {
+                continue;
             };
-            let counted = if sent { &mut swept.estimated } else { &mut swept.expired };
-            *counted = counted.saturating_add(usize::from(ended.is_ok()));
+            let (held, sent) = (reservation.held, reservation.sent);
+            let (how, counted) = if sent {
+                ((EntryKind::Estimate, Resolution::Estimated(held), held), &mut swept.estimated)
+            } else {
+                ((EntryKind::Expire, Resolution::Expired, Nanodollars::ZERO), &mut swept.expired)
+            };
+            *counted = counted.saturating_add(1);
+            self.end(id, reservation, how, now_ms, effects);
         }
         swept
     }
@@ -171,17 +182,15 @@ impl Book {
         Ok(())
     }
 
-    /// The one place where a reservation ends.
+    /// The one place where a reservation ends: by what, how, and at which cost.
     fn end(
         &mut self,
         id: ReservationId,
-        kind: EntryKind,
-        resolution: Resolution,
-        cost: Nanodollars,
+        reservation: Reservation,
+        (kind, resolution, cost): (EntryKind, Resolution, Nanodollars),
         now_ms: u64,
         effects: &mut Effects,
-    ) -> Result<(), ResolveError> {
-        let reservation = self.reservations.remove(&id).ok_or(ResolveError::Unknown)?;
+    ) {
         let held = reservation.held;
         let overrun = cost.saturating_sub(held);
         let within = Change { release: held, spend: cost.min(held), ..Change::default() };
@@ -192,15 +201,14 @@ impl Book {
             effects.events.push(Event::Overrun { at_ms: now_ms, reservation: id, amount: overrun });
         }
         let Reservation { path, slots, windows, .. } = reservation;
-        let whole = Change { release: held, spend: cost, ..Change::default() };
-        self.spend(&path, &slots, &windows, whole, now_ms, effects);
         for slot in &slots {
             if let Some(account) = self.account_mut(*slot) {
                 account.open = account.open.saturating_sub(1);
             }
         }
+        let whole = Change { release: held, spend: cost, ..Change::default() };
+        self.spend(&path, &slots, &windows, whole, now_ms, effects);
         self.resolved.insert(id, Resolved { resolution, path, windows });
-        Ok(())
     }
 
     /// Moves money in every account, and tells who reached a threshold.
@@ -216,19 +224,30 @@ impl Book {
         for ((account, slot), start_ms) in path.accounts().iter().zip(slots).zip(windows) {
             let known = usize::try_from(*slot).ok().and_then(|slot| self.accounts.get_mut(slot)?.as_mut());
             let Some(known) = known else { continue };
-            known.apply(*start_ms, change);
+            known.state.apply(*start_ms, change);
             if change.spend == change.refund {
                 continue;
             }
             let Some(budget) = self.budgets.rules.get(known.rule) else {
                 continue;
             };
-            let Crossing { newly, changed, now, start_ms, standing: Some(standing) } = known.cross(budget, *start_ms)
+            let Crossing { newly, changed, now, start_ms, standing: Some(standing) } =
+                known.state.cross(budget, *start_ms)
             else {
                 continue;
             };
             if changed {
                 effects.crossed.push((account.id, start_ms, now));
+            }
+            if newly & OVER_CEILING != 0 {
+                effects.events.push(Event::OverCeiling {
+                    at_ms: now_ms,
+                    account: Arc::clone(&account.label),
+                    owner: budget.owner.clone(),
+                    spent: standing.spent,
+                    hard: standing.hard,
+                    window_end_ms: standing.window_end_ms,
+                });
             }
             for (bit, threshold) in budget.thresholds.iter().enumerate() {
                 if u32::try_from(bit).ok().and_then(|bit| newly.checked_shr(bit)).is_some_and(|bits| bits & 1 == 1) {
@@ -248,7 +267,7 @@ impl Book {
 
     fn can_hold(&self, slots: &Slots, windows: &Windows, amount: Nanodollars) -> Result<(), ResolveError> {
         let fits = |(slot, start_ms): (&u32, &u64)| {
-            self.account(*slot).is_none_or(|account| account.has_room(*start_ms, amount).is_ok())
+            self.account(*slot).is_none_or(|account| account.state.has_room(*start_ms, amount).is_ok())
         };
         if amount <= MAX_AMOUNT && slots.iter().zip(windows).all(fits) {
             Ok(())

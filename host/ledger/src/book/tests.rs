@@ -58,7 +58,7 @@ impl Desk {
         let events = std::mem::take(&mut self.effects.events);
         let threshold = |event: &Event| match event {
             Event::Threshold { threshold_permille, .. } => Some(*threshold_permille),
-            Event::Overrun { .. } => None,
+            Event::OverCeiling { .. } | Event::Overrun { .. } => None,
         };
         events.iter().filter_map(threshold).collect()
     }
@@ -334,11 +334,11 @@ fn an_account_in_storage_is_not_taken_for_a_new_one() {
     assert!(matches!(book.reserve(&request(1), 0, &mut effects), Err(ReserveError::NotResident { .. })));
     book.admit(&path.accounts()[0], None).unwrap();
     book.reserve(&request(1), 0, &mut effects).unwrap();
-    assert_eq!(book.evict(0, |_| true), 0, "what is held stays");
+    assert_eq!(book.evict(0, |_| true), [], "what is held stays");
     book.post(ReservationId(1), Settlement::exact(DOLLAR), 0, &mut effects).unwrap();
     let state = book.accounts().next().map(|(_, state)| state.clone()).unwrap();
-    assert_eq!(book.evict(0, |_| false), 0);
-    assert_eq!((book.evict(0, |_| true), book.resident()), (1, 0));
+    assert_eq!(book.evict(0, |_| false), []);
+    assert_eq!((book.evict(0, |_| true).len(), book.resident()), (1, 0));
     book.admit(&path.accounts()[0], Some(state)).unwrap();
     assert!(
         matches!(book.reserve(&request(2), 0, &mut effects), Err(ReserveError::Refused(_))),
@@ -367,4 +367,20 @@ fn an_amount_past_what_storage_holds_is_an_error() {
     assert!(matches!(desk.reserve(&path, Nanodollars::new(1), 0), Err(ReserveError::TooLarge { .. })));
     assert!(matches!(desk.post(id, Nanodollars::MAX, 0), Err(ResolveError::TooLarge { .. })));
     desk.post(id, Nanodollars::ZERO, 0).unwrap();
+}
+
+#[test]
+fn spend_that_overruns_the_ceiling_is_told_once() {
+    let mut desk = Desk::new(vec![Budget { hard: DOLLAR, ..Budget::each(ScopeKind::Team, DOLLAR) }]);
+    let path = desk.path(&[(TEAM, "red")]);
+    let over = |desk: &mut Desk| {
+        let events = std::mem::take(&mut desk.effects.events);
+        events.iter().filter(|event| matches!(event, Event::OverCeiling { .. })).count()
+    };
+    let mut spend = |cost, now_ms| {
+        let id = desk.reserve(&path, Nanodollars::ZERO, now_ms).unwrap();
+        desk.post(id, cost, now_ms).unwrap();
+        over(&mut desk)
+    };
+    assert_eq!([spend(DOLLAR, 0), spend(Nanodollars::new(1), 1), spend(DOLLAR, 2)], [0, 1, 0]);
 }

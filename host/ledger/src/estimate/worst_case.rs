@@ -72,9 +72,7 @@ pub fn worst_case(
     let outputs = [TokenClass::Output, TokenClass::Reasoning];
     // The count may be lower than the bound, and the rate of a smaller call be the dearer one.
     let dearest = |classes: &[TokenClass], named: TokenClass, tokens: u64| {
-        let rates =
-            classes.iter().flat_map(|class| [price.rate(*class, tier, input_tokens), price.rate(*class, tier, 0)]);
-        let dearest = rates.flatten().max();
+        let dearest = classes.iter().filter_map(|class| price.highest_rate(*class, tier, input_tokens)).max();
         if tokens == 0 { Ok(Rate::FREE) } else { dearest.ok_or(PriceError::MissingRate { class: named }) }
     };
     let input_cost =
@@ -129,6 +127,20 @@ mod tests {
             worst_case(price, ServiceTier::Standard, InputSize::Bytes(1), none),
             Err(EstimateError::UnboundedOutput)
         );
+    }
+
+    #[test]
+    fn a_dear_tier_between_cheap_ones_is_not_overlooked() {
+        let tier = |range: &str, cents: u32| {
+            format!(r#"{{"range": {range}, "input_cost_per_token": {cents}e-2, "output_cost_per_token": {cents}e-2}}"#)
+        };
+        let tiers = [tier("[0, 10]", 1), tier("[10, 20]", 9), tier("[20, 30]", 2)].join(",");
+        let layer = format!(r#"{{"m": {{"tiered_pricing": [{tiers}]}}}}"#);
+        let table = PriceTable::empty().with_layer("own", &layer).unwrap();
+        let output = OutputLimit { max_tokens: Some(1), answers: 1 };
+        let price = table.lookup("m").price().unwrap();
+        let worst = worst_case(price, ServiceTier::Standard, InputSize::Tokens(25), output).unwrap();
+        assert_eq!(worst.amount.to_string(), "2.34 USD", "26 tokens at nine cents");
     }
 
     proptest! {

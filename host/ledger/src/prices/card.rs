@@ -153,13 +153,26 @@ impl ModelPrice {
         }
     }
 
-    pub(super) fn card(&self, tier: ServiceTier, input_tokens: u64) -> &RateCard {
-        let bands = match tier {
+    /// The highest rate of a class for a call of that tier with an input of at most that many tokens: a smaller call may
+    /// cost more by the token.
+    #[must_use]
+    pub fn highest_rate(&self, class: TokenClass, tier: ServiceTier, most_input_tokens: u64) -> Option<Rate> {
+        let sizes = self.bands(tier).long.iter().map(|(above, _)| above.saturating_add(1));
+        let sizes = std::iter::once(0).chain(sizes.filter(|size| *size <= most_input_tokens));
+        sizes.filter_map(|size| self.rate(class, tier, size)).max()
+    }
+
+    fn bands(&self, tier: ServiceTier) -> &Bands {
+        match tier {
             ServiceTier::Standard => &self.standard,
             ServiceTier::Batch => &self.batch,
             ServiceTier::Priority => &self.priority,
             ServiceTier::Flex => &self.flex,
-        };
+        }
+    }
+
+    pub(super) fn card(&self, tier: ServiceTier, input_tokens: u64) -> &RateCard {
+        let bands = self.bands(tier);
         bands.long.iter().rev().find(|(above, _)| input_tokens > *above).map_or(&bands.base, |(_, card)| card)
     }
 }
@@ -190,10 +203,14 @@ fn online_card(stated: &StatedRates, tier: ServiceTier, sizes: &[u64], input: u6
     let hour = TokenClass::CacheWrite1h;
     let cache_write_1h = crossed().fold(at(hour, 0), |rate, above| exactly(hour, tier, above).or(rate));
     let own_output = tier != ServiceTier::Standard && exactly(TokenClass::Output, tier, 0).is_some();
-    let reasoning = match exactly(TokenClass::Reasoning, tier, 0) {
+    let of_size = |tier| {
+        let reasoning = |above| exactly(TokenClass::Reasoning, tier, above);
+        crossed().fold(reasoning(0), |rate, above| reasoning(above).or(rate))
+    };
+    let reasoning = match of_size(tier) {
         Some(rate) => Some(rate),
         None if own_output => output,
-        None => exactly(TokenClass::Reasoning, ServiceTier::Standard, 0).or(output),
+        None => of_size(ServiceTier::Standard).or(output),
     };
     RateCard {
         input: fresh,

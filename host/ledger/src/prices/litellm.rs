@@ -44,8 +44,20 @@ pub(super) struct Entry {
     pub(super) stated: StatedRates,
     /// It charges for something that is not a token: the image, the second, the request.
     charges_otherwise: bool,
-    /// Its rates are in a table of their own.
-    graduated: bool,
+    /// Its rates by the size of the input, where they stand in a table of their own.
+    tiers: Tiers,
+}
+
+/// The rates of a `tiered_pricing` table, by the input that a call must exceed.
+#[derive(Clone, Debug, Default)]
+enum Tiers {
+    /// There is no such table.
+    #[default]
+    None,
+    /// There is, by the token.
+    Rates(StatedRates),
+    /// There is, by something else, or with gaps.
+    Unread,
 }
 
 /// The layer as it stands: the values are text until a key says what they are.
@@ -56,6 +68,10 @@ const SPECIMEN: &str = "sample_spec";
 
 /// Bills the higher rate for a call whose input reaches the size; everyone else for one that is larger.
 const INCLUSIVE_PROVIDER: &str = "xai";
+
+/// Resells others' models: LiteLLM's calculator bills all of the input at its rate, and looks neither at the cache nor at the size
+/// of the input. What it charges for a search is not by the token, and is told beside the usage.
+const FLAT_PROVIDER: &str = "perplexity";
 
 /// Bills what it reads from its cache at half the input's rate where the table says nothing.
 const HALF_PRICE_CACHE_PROVIDER: &str = "fireworks_ai";
@@ -92,7 +108,7 @@ impl Entry {
                 })?;
                 self.stated.insert(rate_key, rate);
             } else if key == "tiered_pricing" {
-                self.graduated = value != "null";
+                self.tiers = tiers(layer, model, value)?;
             } else if key.contains("_cost_per_") {
                 self.charges_otherwise |= value.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
             } else {
@@ -108,30 +124,44 @@ impl Entry {
     }
 
     /// The price of the model; nothing when it states none by the token, or charges for something else besides while its
-    /// input is free or unstated: free tokens of a model billed by the second are not a free model. Nothing either when
-    /// it is priced by graduated tables, which we do not read.
+    /// input is free or unstated: free tokens of a model billed by the second are not a free model.
     pub(super) fn price(&self) -> Option<ModelPrice> {
+        let mut stated = self.rates()?;
         let fresh = RateKey { class: TokenClass::Input, tier: ServiceTier::Standard, above: 0 };
-        let free = self.stated.values().all(|rate| *rate == Rate::FREE);
-        if self.graduated || self.charges_otherwise && (free || !self.stated.contains_key(&fresh)) {
+        let free = stated.values().all(|rate| *rate == Rate::FREE);
+        if self.charges_otherwise && (free || !stated.contains_key(&fresh)) {
             return None;
         }
-        if self.provider.as_deref() == Some(HALF_PRICE_CACHE_PROVIDER)
-            && let Some(rate) = self.stated.get(&fresh)
-        {
-            let half = Rate::new(rate.nanodollars_per_million().div_ceil(2));
-            let mut stated = self.stated.clone();
-            stated.entry(RateKey { class: TokenClass::CacheRead, ..fresh }).or_insert(half);
-            return self.described(ModelPrice::resolve(&stated));
+        match (self.provider.as_deref(), stated.get(&fresh)) {
+            (Some(HALF_PRICE_CACHE_PROVIDER), Some(rate)) => {
+                let half = Rate::new(rate.nanodollars_per_million().div_ceil(2));
+                stated.entry(RateKey { class: TokenClass::CacheRead, ..fresh }).or_insert(half);
+            }
+            (Some(INCLUSIVE_PROVIDER), _) => {
+                let reached =
+                    |(key, rate): (RateKey, Rate)| (RateKey { above: key.above.saturating_sub(1), ..key }, rate);
+                stated = stated.into_iter().map(reached).collect();
+            }
+            (Some(FLAT_PROVIDER), _) => {
+                let flat = [TokenClass::Input, TokenClass::Output, TokenClass::Reasoning];
+                stated.retain(|key, _| key.above == 0 && flat.contains(&key.class));
+            }
+            _ => {}
         }
-        let resolved = if self.provider.as_deref() == Some(INCLUSIVE_PROVIDER) {
-            let reached =
-                |(key, rate): (&RateKey, &Rate)| (RateKey { above: key.above.saturating_sub(1), ..*key }, *rate);
-            ModelPrice::resolve(&self.stated.iter().map(reached).collect())
-        } else {
-            ModelPrice::resolve(&self.stated)
-        };
-        self.described(resolved)
+        self.described(ModelPrice::resolve(&stated))
+    }
+
+    /// All rates by the token; nothing where there is a table that we do not read.
+    pub(super) fn rates(&self) -> Option<StatedRates> {
+        match &self.tiers {
+            Tiers::None => Some(self.stated.clone()),
+            Tiers::Rates(tiers) => {
+                let mut stated = self.stated.clone();
+                stated.extend(tiers.iter().map(|(key, rate)| (*key, *rate)));
+                Some(stated)
+            }
+            Tiers::Unread => None,
+        }
     }
 
     fn described(&self, resolved: Option<ModelPrice>) -> Option<ModelPrice> {
@@ -141,6 +171,53 @@ impl Entry {
         price.max_output_tokens = self.max_output_tokens;
         Some(price)
     }
+}
+
+/// Reads a `tiered_pricing` table: one tier is picked by the whole input, and all of the call is billed at its rates, where what it
+/// does not state is billed as its input or output. A table by anything but the token, or with gaps, is not read.
+fn tiers(layer: &str, model: &str, value: &str) -> Result<Tiers, PriceTableError> {
+    if value == "null" {
+        return Ok(Tiers::None);
+    }
+    let Ok(rows) = serde_json::from_str::<Vec<BTreeMap<String, &RawValue>>>(value) else {
+        return Ok(Tiers::Unread);
+    };
+    let (mut rates, mut end) = (StatedRates::new(), Some(0));
+    for row in rows {
+        let range = row.get("range").and_then(|range| serde_json::from_str::<[&RawValue; 2]>(range.get()).ok());
+        let Some((start, next)) = range.and_then(|[start, next]| Some((count(start.get())?, count(next.get())?)))
+        else {
+            return Ok(Tiers::Unread);
+        };
+        if end != Some(start) || next <= start {
+            return Ok(Tiers::Unread);
+        }
+        end = Some(next);
+        let mut stated = Entry::default();
+        stated.overlay(layer, model, &row)?;
+        let stated = |class| stated.stated.get(&RateKey { class, tier: ServiceTier::Standard, above: 0 }).copied();
+        let (Some(input), Some(output)) = (stated(TokenClass::Input), stated(TokenClass::Output)) else {
+            return Ok(Tiers::Unread);
+        };
+        let write = stated(TokenClass::CacheWrite5m).unwrap_or(input);
+        for (class, rate) in [
+            (TokenClass::Input, input),
+            (TokenClass::CacheRead, stated(TokenClass::CacheRead).unwrap_or(input)),
+            (TokenClass::CacheWrite5m, write),
+            (TokenClass::CacheWrite1h, stated(TokenClass::CacheWrite1h).unwrap_or(write)),
+            (TokenClass::Output, output),
+            (TokenClass::Reasoning, stated(TokenClass::Reasoning).unwrap_or(output)),
+        ] {
+            rates.insert(RateKey { class, tier: ServiceTier::Standard, above: start }, rate);
+        }
+    }
+    Ok(if rates.is_empty() { Tiers::Unread } else { Tiers::Rates(rates) })
+}
+
+/// A whole number of tokens, also as `256000.0`.
+fn count(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if fraction.bytes().all(|digit| digit == b'0') { whole.parse().ok() } else { None }
 }
 
 /// What is between the quotation marks of a JSON string without escapes.

@@ -18,8 +18,8 @@
 //! # Ok::<(), tollgate_ledger::prices::PriceError>(())
 //! ```
 //!
-//! What is not here: prices by the image, second or character (a model that has only those is unpriced), graduated tables
-//! (`tiered_pricing`: such a model is unpriced), off-peak discounts (the list price is charged), regional uplifts.
+//! What is not here: prices by the image, second, character, search or request (a model that has only those is unpriced; of one that
+//! has both, the tokens are priced), off-peak discounts (the list price is charged), regional uplifts.
 
 mod card;
 mod cost;

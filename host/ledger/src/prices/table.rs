@@ -263,10 +263,10 @@ fn tails(prices: &HashMap<Box<str>, ModelPrice>) -> HashMap<Box<str>, Option<Box
 /// For each class the highest rate that any priced model states at any tier and size.
 fn dearest(entries: &HashMap<Box<str>, Entry>, prices: &HashMap<Box<str>, ModelPrice>) -> Option<ModelPrice> {
     let mut highest = StatedRates::new();
-    for (key, rate) in prices.keys().filter_map(|name| entries.get(name)).flat_map(|entry| &entry.stated) {
+    for (key, rate) in prices.keys().filter_map(|name| entries.get(name)?.rates()).flatten() {
         let key = RateKey { class: key.class, tier: ServiceTier::Standard, above: 0 };
         let best = highest.entry(key).or_insert(Rate::FREE);
-        *best = (*best).max(*rate);
+        *best = (*best).max(rate);
     }
     raise_to_what_stands_in(&mut highest);
     ModelPrice::resolve(&highest)

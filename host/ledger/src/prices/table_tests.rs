@@ -229,3 +229,32 @@ proptest! {
         prop_assert!(whole.abs_diff(parts) <= 3);
     }
 }
+
+#[test]
+fn a_table_of_tiers_bills_the_whole_call_at_the_tier_of_its_input() {
+    let layer = r#"{"qwen": {"litellm_provider": "dashscope", "tiered_pricing": [
+        {"input_cost_per_token": 4e-07, "output_cost_per_reasoning_token": 4e-06, "output_cost_per_token": 1.2e-06, "range": [0, 256000.0]},
+        {"input_cost_per_token": 1.2e-06, "output_cost_per_token": 3.6e-06, "cache_read_input_token_cost": 1e-07, "range": [256000, 1e06]}]}}"#;
+    let gap = layer.replace("[256000, 1e06]", "[256001, 1000000]");
+    let by_query = r#"{"qwen": {"tiered_pricing": [{"input_cost_per_query": 0.005, "max_results_range": [0, 25]}]}}"#;
+    for unread in [layer, &gap, by_query] {
+        let table = PriceTable::empty().with_layer("unread", unread).unwrap();
+        assert_eq!(table.lookup("qwen"), Lookup::Unpriced, "{unread}");
+    }
+    let layer = layer.replace("1e06", "1000000");
+    let table = PriceTable::empty().with_layer("tiers", &layer).unwrap();
+    let price = table.lookup("qwen").price().unwrap();
+    let rate = |class, input| price.rate(class, ServiceTier::Standard, input).unwrap().nanodollars_per_million();
+    for (class, low, high) in [
+        (TokenClass::Input, 400_000_000, 1_200_000_000),
+        (TokenClass::CacheRead, 400_000_000, 100_000_000),
+        (TokenClass::CacheWrite1h, 400_000_000, 1_200_000_000),
+        (TokenClass::Output, 1_200_000_000, 3_600_000_000),
+        (TokenClass::Reasoning, 4_000_000_000, 3_600_000_000),
+    ] {
+        let found = [1, 256_000, 256_001, 9_000_000].map(|input| rate(class, input));
+        assert_eq!(found, [low, low, high, high], "{class:?}");
+    }
+    let without = table.with_layer("without", r#"{"qwen": {"tiered_pricing": null}}"#).unwrap();
+    assert_eq!(without.lookup("qwen"), Lookup::Unpriced);
+}

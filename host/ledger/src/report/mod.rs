@@ -1,5 +1,5 @@
 //! What was spent on what. Each report is a plain function from [`Call`]s to a value that is shown as tables
-//! ([`Report::tables`]), as CSV, or serialised as JSON. Amounts are exact; shares are in thousandths, rounded down.
+//! ([`Report::tables`]), as CSV, or serialised as JSON. Amounts are exact; shares are in thousandths, rounded, halves up.
 
 mod cache;
 mod forecast;
@@ -59,11 +59,12 @@ impl std::fmt::Display for Usd {
 pub struct Share(pub u64);
 
 impl Share {
-    /// A part of a whole, rounded down; nothing of nothing is nothing.
+    /// A part of a whole, rounded, halves up; nothing of nothing is nothing.
     #[must_use]
     pub fn of(part: u64, whole: u64) -> Self {
-        let permille = u128::from(part).saturating_mul(1000).checked_div(u128::from(whole)).unwrap_or(0);
-        Self(u64::try_from(permille).unwrap_or(u64::MAX))
+        let half = u128::from(whole / 2);
+        let thousandfold = u128::from(part).saturating_mul(1000).saturating_add(half);
+        Self(u64::try_from(thousandfold.checked_div(u128::from(whole)).unwrap_or(0)).unwrap_or(u64::MAX))
     }
 
     pub(crate) fn of_money(part: Nanodollars, whole: Nanodollars) -> Self {

@@ -63,10 +63,13 @@ fn shown(cell: &str) -> String {
     cell.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
-/// Quoted where it must be. A name that a spreadsheet would take for a formula is preceded by an apostrophe.
+/// Quoted where it must be. A name that a spreadsheet would take for a formula is preceded by an apostrophe; what would steer a
+/// terminal is shown as a question mark, except the ends of lines, which quotation marks hold.
 pub(crate) fn csv_cell(cell: &str) -> String {
-    let formula = cell.starts_with(['=', '@', '+', '\t', '\r'])
+    let harmless = |character: char| character == '\n' || !character.is_control();
+    let cell: String = cell.chars().map(|character| if harmless(character) { character } else { '?' }).collect();
+    let formula = cell.starts_with(['=', '@', '+'])
         || (cell.starts_with('-') && !cell.bytes().skip(1).all(|byte| byte.is_ascii_digit() || byte == b'.'));
-    let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
+    let cell = if formula { format!("'{cell}") } else { cell };
     if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }

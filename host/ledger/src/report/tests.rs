@@ -6,7 +6,8 @@ use crate::book::{Bounds, Budgets};
 use crate::calls::CallStatus;
 use crate::prices::PriceTable;
 use crate::store::Sqlite;
-use crate::{DATABASE, Imported, Ledger, OnMalformed, Options, import_trace};
+use crate::trace::{OnMalformed, read_trace};
+use crate::{DATABASE, Imported, Ledger, Options, import_trace};
 
 /// The shape of a recorded pipeline in six lines.
 const TRACE: &str = r#"{"run":"r1","phase":"planning","task_id":"p","attempt":1,"status":"success","productive":null,"started_at":"2026-03-02T08:00:00Z","duration_s":164,"input_tokens":2,"cache_write_tokens":71783,"cache_read_tokens":15594,"output_tokens":8948,"cost_usd":0.68015075,"usage_reported":true,"model":"claude-opus-4-6","tier":"premium","source_path":"trace-1"}
@@ -21,7 +22,7 @@ fn imported(trace: &str) -> (tempfile::TempDir, Imported, Vec<Call>) {
     let folder = tempfile::tempdir().unwrap();
     let budgets = Budgets::new(Vec::new()).unwrap();
     let ledger = Ledger::open(folder.path(), budgets, Options::default(), 0).unwrap();
-    let imported = import_trace(&ledger, trace.as_bytes(), OnMalformed::Stop).unwrap();
+    let imported = import_trace(&ledger, read_trace(trace.as_bytes(), OnMalformed::Stop).unwrap()).unwrap();
     drop(ledger);
     let store = Sqlite::open(&folder.path().join(DATABASE)).unwrap();
     assert!(store.verify().unwrap().is_clean());
@@ -49,7 +50,7 @@ fn a_trace_becomes_a_summary() {
 fn a_trace_imported_twice_counts_once() {
     let (folder, ..) = imported(TRACE);
     let ledger = Ledger::open(folder.path(), Budgets::new(Vec::new()).unwrap(), Options::default(), 0).unwrap();
-    let again = import_trace(&ledger, TRACE.as_bytes(), OnMalformed::Stop).unwrap();
+    let again = import_trace(&ledger, read_trace(TRACE.as_bytes(), OnMalformed::Stop).unwrap()).unwrap();
     assert_eq!((again.calls, again.repeated), (0, 6));
 }
 
@@ -58,9 +59,9 @@ fn a_malformed_line_is_named_and_stops_or_is_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(folder.path(), Budgets::new(Vec::new()).unwrap(), Options::default(), 0).unwrap();
     let trace = TRACE.replacen("0.25", "\"much\"", 1);
-    let stopped = import_trace(&ledger, trace.as_bytes(), OnMalformed::Stop).unwrap_err().to_string();
+    let stopped = read_trace(trace.as_bytes(), OnMalformed::Stop).unwrap_err().to_string();
     assert!(stopped.starts_with("line 3: `cost_usd`:"), "{stopped}");
-    let skipped = import_trace(&ledger, trace.as_bytes(), OnMalformed::Skip).unwrap();
+    let skipped = import_trace(&ledger, read_trace(trace.as_bytes(), OnMalformed::Skip).unwrap()).unwrap();
     assert_eq!((skipped.calls, skipped.skipped.len(), skipped.skipped[0].0), (5, 1, 3));
 }
 

@@ -101,11 +101,22 @@ pub trait Archive: Send {
     /// When they cannot be read.
     fn raises(&mut self, now_ms: u64) -> Result<Vec<Raise>, StoreError>;
 
-    /// The limits that were changed at run time: budget, limit, ceiling.
+    /// The limits that were changed at run time, in the order of the changes.
     ///
     /// # Errors
     /// When they cannot be read.
-    fn limits(&mut self) -> Result<Vec<(String, u64, u64)>, StoreError>;
+    fn limits(&mut self) -> Result<Vec<LimitChange>, StoreError>;
+}
+
+/// A limit that was changed at run time; limit and ceiling, in nanodollars.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitChange {
+    /// Of which budget.
+    pub budget: String,
+    /// What they were.
+    pub before: (u64, u64),
+    /// What they became.
+    pub after: (u64, u64),
 }
 
 /// An account that something is charged to.

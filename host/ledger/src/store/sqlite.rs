@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 use tollgate_core::Nanodollars;
 
 use super::{
-    Archive, Audit, Batch, Line, Store, StoreError, StoredCharge, StoredReservation, StoredResolution, schema,
+    Archive, Audit, Batch, LimitChange, Line, Store, StoreError, StoredCharge, StoredReservation, StoredResolution,
+    schema,
 };
 use crate::book::{AccountId, AccountState, Balance, Bounds, EntryKind, Raise, ReservationId, Resolution};
 use crate::calls::Call;
@@ -352,10 +353,13 @@ impl Archive for Sqlite {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn limits(&mut self) -> Result<Vec<(String, u64, u64)>, StoreError> {
-        let query = "SELECT budget, limit_after, hard_after FROM limits WHERE id IN (SELECT max(id) FROM limits GROUP BY budget)";
+    fn limits(&mut self) -> Result<Vec<LimitChange>, StoreError> {
+        let query = "SELECT budget, limit_before, hard_before, limit_after, hard_after FROM limits ORDER BY id";
         let mut statement = self.connection.prepare(query)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, read(row.get(1)?), read(row.get(2)?))))?;
+        let rows = statement.query_map([], |row| {
+            let amount = |place| row.get(place).map(read);
+            Ok(LimitChange { budget: row.get(0)?, before: (amount(1)?, amount(2)?), after: (amount(3)?, amount(4)?) })
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }

@@ -1,13 +1,14 @@
 //! The decision that every bench measures: the four shipped policies with their default configuration, all four
 //! evaluated, five scopes with a budget each, eight candidates, three engaged switches that do not match, and facts
-//! that vary over 1,024 dispatches and are read from a live [`History`].
+//! that vary over 1,024 dispatches and are read from a live [`History`]; how the accounts of the budgets stand is the ledger's to
+//! say, and given here.
 //!
 //! A figure means something only when the same was measured, so what is measured is fixed here and checked: a
 //! host that does not let each of these dispatches go after four evaluations is refused.
 
 use tollgate_core::{
-    Configuration, Dispatch, Failure, History, Nanodollars, Outcome, PolicyKind, Priority, Reason, Reference, Report,
-    ScopeKind, ScopePath, Selector, Status, Switch, SwitchMode, Symbol, Tier, TooManySwitches,
+    Account, Configuration, Dispatch, Failure, History, Movement, Nanodollars, Outcome, PolicyKind, Priority, Reason,
+    Reference, Report, ScopeKind, ScopePath, Selector, Status, Switch, SwitchMode, Symbol, Tier, TooManySwitches,
 };
 
 use crate::host::Host;
@@ -75,9 +76,12 @@ impl MeasuredDecision {
     pub fn prepare(host: &Host) -> Result<Self, MeasuredError> {
         engage_switches(host)?;
         let configuration = measured_configuration();
-        let mut history = History::new(configuration.attempts, &configuration.budgets, host.counters(), host.symbols());
-        fill(&mut history, host);
-        let mut measured = Self { history, dispatches: (0..DISPATCHES).map(|index| dispatch(index, host)).collect() };
+        let history = History::new(configuration.attempts, host.counters(), History::REMEMBERED);
+        fill(&history, host);
+        let dispatches = (0..DISPATCHES)
+            .map(|index| Dispatch { accounts: accounts(index, &configuration, host), ..dispatch(index, host) })
+            .collect();
+        let mut measured = Self { history, dispatches };
         measured.read_facts();
         measured.check(host)?;
         Ok(measured)
@@ -95,7 +99,7 @@ impl MeasuredDecision {
         self.dispatches.clone()
     }
 
-    /// Reads the facts of one dispatch from the live state: attempts, spending, accounts, counters, route.
+    /// Reads the facts of one dispatch from the live state: attempts, spending, counters, route.
     pub fn inform(&self, dispatch: &mut Dispatch) {
         self.history.inform(dispatch);
     }
@@ -202,19 +206,31 @@ fn dispatch(index: u64, host: &Host) -> Dispatch {
     }
 }
 
+/// How the accounts of its budgets stand: between a tenth and a third of each is spent.
+fn accounts(index: u64, configuration: &Configuration, host: &Host) -> Vec<Account> {
+    let mut mix = Mix(index);
+    let account = |budget: &tollgate_core::Budget| Account {
+        kind: budget.kind(),
+        owner: budget.owner.as_deref().map_or(Symbol::UNKNOWN, |owner| host.symbol(owner)),
+        spent: Nanodollars::new(budget.limit.as_u64() / 10 + mix.below(budget.limit.as_u64() / 5)),
+        reserved: Nanodollars::ZERO,
+        limit: budget.limit,
+        hard: budget.hard,
+        window_end_ms: budget.window.bounds(NOW_MS).end_ms,
+    };
+    configuration.budgets.iter().map(account).collect()
+}
+
 /// What happened before: runs that ended, what these runs have spent, some of it just now, and a failure here and there.
-fn fill(history: &mut History, host: &Host) {
+fn fill(history: &History, host: &Host) {
     for task_number in 0..FINISHED_RUNS * 8 {
         let run = Reference::of(&format!("finished-{task_number}"));
         let mut scopes = ScopePath::default();
         scopes.set(ScopeKind::Run, run);
         let cost = Nanodollars::new((5 + task_number % 40) * 25 * CENT);
-        history.record(&Report {
-            scopes,
-            task_type: task_type(task_number, host),
-            cost,
-            ..report(run, NOW_MS - 600 * MINUTE_MS)
-        });
+        let at_ms = NOW_MS - 600 * MINUTE_MS;
+        history.take(&scopes, &Movement { at_ms, spend: cost, ..Movement::default() });
+        history.record(&Report { scopes, task_type: task_type(task_number, host), ..report(run, at_ms) });
         history.finish_run(run);
     }
     for index in 0..DISPATCHES {
@@ -223,12 +239,10 @@ fn fill(history: &mut History, host: &Host) {
         // Most of it this morning, a little within the minutes that make the rate.
         for (minutes_ago, cents) in [(120, 150), (2, 4)] {
             let started_ms = NOW_MS - minutes_ago * MINUTE_MS;
-            history.record(&Report {
-                started_ms,
-                ended_ms: started_ms + 30_000,
-                cost: Nanodollars::new(mix.below(cents * CENT)),
-                ..done
-            });
+            let ended_ms = started_ms + 30_000;
+            let spend = Nanodollars::new(mix.below(cents * CENT));
+            history.take(&done.scopes, &Movement { at_ms: ended_ms, spend, ..Movement::default() });
+            history.record(&Report { started_ms, ended_ms, ..done });
         }
         if index.is_multiple_of(4) {
             let started_ms = NOW_MS - 5 * MINUTE_MS;
@@ -256,7 +270,6 @@ fn report(task: Reference, started_ms: u64) -> Report {
         started_ms,
         ended_ms: started_ms,
         tier: Some(Tier::Low),
-        cost: Nanodollars::ZERO,
         status: Status::Succeeded,
         context: None,
         proposal: None,

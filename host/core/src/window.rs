@@ -3,8 +3,10 @@
 //! Times are milliseconds since the Unix epoch. A window is half open: its start belongs to it, its end to the next.
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Span, Timestamp, Zoned};
+
+use crate::Milliseconds;
 
 /// How long a limit lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub struct Bounds {
 }
 
 /// The parts that a rolling window is kept in.
-pub(super) const BUCKETS: u64 = 60;
+const BUCKETS: u64 = 60;
 const HOUR_MS: u64 = 3_600_000;
 const FOREVER: Bounds = Bounds { start_ms: 0, end_ms: u64::MAX };
 
@@ -64,12 +66,68 @@ impl Window {
     }
 
     /// The length of a rolling window; nothing for the others.
-    pub(super) const fn rolling_ms(&self) -> Option<u64> {
+    #[must_use]
+    pub const fn rolling_ms(&self) -> Option<u64> {
         match self {
             Self::Rolling { length_ms } => Some(*length_ms),
             _ => None,
         }
     }
+}
+
+/// Text that is not a window.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WindowError {
+    /// No such word.
+    #[error("`{0}` is no window: use total, hour, day, week, month, or a span that rolls, as in \"last 24h\"")]
+    Word(String),
+    /// Too short to be kept in parts.
+    #[error("`{0}` is too short a window: a rolling one has at least 1s")]
+    Short(String),
+    /// No such zone.
+    #[error("`{0}` is no time zone: use a name of the IANA database, as in \"Europe/Berlin\"")]
+    Zone(String),
+    /// A zone where there is no calendar.
+    #[error("a window of `{0}` has no `time_zone`: only hour, day, week and month follow a calendar")]
+    Needless(String),
+}
+
+/// The shortest rolling window of a configuration.
+const SHORTEST_ROLLING_MS: u64 = 1_000;
+
+impl Window {
+    /// As a configuration writes it: `total`, `hour`, `day`, `week`, `month` in a zone of the IANA database (UTC where none is
+    /// named), or `last 24h`.
+    ///
+    /// # Errors
+    /// When it is none of these, or there is no such zone.
+    pub fn parse(word: &str, zone: Option<&str>) -> Result<Self, WindowError> {
+        let of_calendar: Option<fn(TimeZone) -> Self> = match word {
+            "hour" => Some(Self::Hour),
+            "day" => Some(Self::Day),
+            "week" => Some(Self::Week),
+            "month" => Some(Self::Month),
+            _ => None,
+        };
+        match (of_calendar, zone) {
+            (Some(window), zone) => time_zone(zone.unwrap_or("UTC")).map(window),
+            (None, Some(_)) => Err(WindowError::Needless(word.to_owned())),
+            (None, None) if word == "total" => Ok(Self::Total),
+            (None, None) => {
+                let span = word.strip_prefix("last ").and_then(|span| span.parse::<Milliseconds>().ok());
+                let length_ms = span.ok_or_else(|| WindowError::Word(word.to_owned()))?.as_u64();
+                if length_ms < SHORTEST_ROLLING_MS {
+                    return Err(WindowError::Short(word.to_owned()));
+                }
+                Ok(Self::Rolling { length_ms })
+            }
+        }
+    }
+}
+
+/// From the database that is part of this program: what a zone means does not depend on the machine.
+fn time_zone(name: &str) -> Result<TimeZone, WindowError> {
+    TimeZoneDatabase::bundled().get(name).map_err(|_| WindowError::Zone(name.to_owned()))
 }
 
 fn bucket_ms(length_ms: u64) -> u64 {
@@ -108,7 +166,7 @@ mod tests {
     use super::*;
 
     fn zone(name: &str) -> TimeZone {
-        TimeZone::get(name).expect("a zone of the bundled database")
+        time_zone(name).expect("a zone of the bundled database")
     }
 
     fn at(text: &str) -> u64 {
@@ -175,6 +233,23 @@ mod tests {
                     bounds = next;
                 }
             }
+        }
+    }
+
+    #[test]
+    fn windows_are_written_as_words() {
+        assert_eq!(Window::parse("month", Some("Europe/Berlin")), Ok(Window::Month(zone("Europe/Berlin"))));
+        assert_eq!(Window::parse("day", None), Ok(Window::Day(TimeZone::UTC)));
+        assert_eq!(Window::parse("last 24h", None), Ok(Window::Rolling { length_ms: 86_400_000 }));
+        for (word, zone, says) in [
+            ("year", None, "`year` is no window: use total, hour, day, week, month"),
+            ("last day", None, "`last day` is no window"),
+            ("last 999ms", None, "at least 1s"),
+            ("day", Some("Berlin"), "`Berlin` is no time zone"),
+            ("total", Some("UTC"), "only hour, day, week and month follow a calendar"),
+        ] {
+            let error = Window::parse(word, zone).map_err(|error| error.to_string());
+            assert!(error.as_ref().is_err_and(|error| error.contains(says)), "{word}: {error:?}");
         }
     }
 

@@ -1,0 +1,80 @@
+//! What policies are told of the accounts, read without a lock: copies that the ledger replaces, under its own lock, whenever an
+//! account changes. A reader has the copy from before a change or the one from after it.
+
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tollgate_core::Dispatch;
+
+use crate::book::{AccountId, AccountView, Book, Budgets, Fold, Path, Raises};
+
+#[derive(Debug)]
+pub(super) struct Board {
+    accounts: papaya::HashMap<AccountId, AccountView, BuildHasherDefault<Fold>>,
+    /// The budgets in force.
+    budgets: ArcSwap<Budgets>,
+    /// The approvals in force.
+    raises: ArcSwap<Raises>,
+}
+
+impl Board {
+    /// What a book says now.
+    pub(super) fn of(book: &Book) -> Self {
+        let board = Self {
+            accounts: papaya::HashMap::default(),
+            budgets: ArcSwap::from_pointee(book.budgets().clone()),
+            raises: ArcSwap::from_pointee(book.raises().clone()),
+        };
+        board.show_all(book);
+        board
+    }
+
+    pub(super) fn budgets(&self) -> Arc<Budgets> {
+        self.budgets.load_full()
+    }
+
+    /// The accounts as they are in the book now.
+    pub(super) fn show(&self, book: &Book, accounts: impl Iterator<Item = AccountId>) {
+        let shown = self.accounts.pin();
+        for id in accounts {
+            match book.view(id) {
+                Some(view) => shown.insert(id, view),
+                None => shown.remove(&id),
+            };
+        }
+    }
+
+    /// Everything, after budgets have changed.
+    pub(super) fn show_budgets(&self, book: &Book) {
+        self.budgets.store(Arc::new(book.budgets().clone()));
+        self.show_all(book);
+    }
+
+    pub(super) fn show_raises(&self, book: &Book) {
+        self.raises.store(Arc::new(book.raises().clone()));
+    }
+
+    fn show_all(&self, book: &Book) {
+        let ids: Vec<AccountId> = book.accounts().map(|(id, _)| id).collect();
+        self.show(book, ids.into_iter());
+    }
+
+    /// Writes how the accounts of a path stand into a dispatch, and whether somebody approved it; whether all of them are
+    /// shown here. Accounts whose budget is gone are not told.
+    pub(super) fn inform(&self, dispatch: &mut Dispatch, path: &Path) -> bool {
+        let raises = self.raises.load();
+        let shown = self.accounts.pin();
+        dispatch.accounts.clear();
+        for account in path.accounts() {
+            let Some(view) = shown.get(&account.id) else {
+                return false;
+            };
+            let raised = raises.of(path.beneficiaries(), &view.budget().name, dispatch.now_ms);
+            dispatch.accounts.push(view.fact(dispatch.now_ms, raised));
+        }
+        let approved = !raises.is_empty() && raises.any(path.beneficiaries(), dispatch.now_ms);
+        dispatch.approved |= approved;
+        true
+    }
+}
