@@ -214,6 +214,18 @@ impl AccountState {
             standing: Some(standing),
         }
     }
+
+    /// Arms the thresholds that spend no longer reaches under another limit. One that it reaches now is told with the next
+    /// spend.
+    pub(super) fn rearm(&mut self, budget: &Budget) {
+        let Some(Balance { bounds, crossed: before, .. }) = self.current().copied() else {
+            return;
+        };
+        let reached = self.cross(budget, bounds.start_ms).now;
+        if let Some(window) = self.window_mut(bounds.start_ms) {
+            window.crossed = before & reached;
+        }
+    }
 }
 
 /// How far below a threshold spend must fall before it can be reached again.

@@ -148,6 +148,9 @@ impl Book {
         let budgets = budgets.after(&self.budgets);
         for account in self.accounts.iter_mut().flatten() {
             account.rule = budgets.index(&account.budget).unwrap_or(usize::MAX);
+            if let Some(budget) = budgets.rules.get(account.rule) {
+                account.state.rearm(budget);
+            }
         }
         self.budgets = budgets;
     }
