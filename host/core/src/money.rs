@@ -88,8 +88,8 @@ impl Nanodollars {
             return 0;
         }
         // A division of 128 bits costs as much as the rest of a policy call.
-        if let (Some(thousandfold), true) = (self.0.checked_mul(1000), whole.0 > 0) {
-            return u32::try_from(thousandfold / whole.0).unwrap_or(u32::MAX);
+        if let Some(permille) = self.0.checked_mul(1000).and_then(|thousandfold| thousandfold.checked_div(whole.0)) {
+            return u32::try_from(permille).unwrap_or(u32::MAX);
         }
         u128::from(self.0)
             .saturating_mul(1000)
