@@ -25,7 +25,7 @@ pub struct TrailEntry {
     pub shadow: bool,
     /// The last good version of the policy said it: the one that is configured failed or is in quarantine.
     pub last_good: bool,
-    /// Wasm instructions it spent, roughly (wasmtime's fuel): the same on every replay.
+    /// Wasm instructions it spent, roughly (wasmtime's fuel). An instance's first evaluation may spend more than its later ones.
     pub fuel: u64,
     /// How long it took.
     pub nanoseconds: u32,

@@ -126,9 +126,18 @@ guests! {
         lanes::is_canonical(guest, "its layout as budget is another than this host's");
     };
     lends_one_kind: "lends-one-kind" |guest| lanes::is_canonical(guest, "the plugin lends no memory as kill-switch");
-    lent_invalid_verdict: "lent-invalid-verdict" |guest| in_service::fails_lent(guest, &[(RetryCeiling, InvalidResult)]);
-    lent_invalid_reason: "lent-invalid-reason" |guest| in_service::fails_lent(guest, &[(Budget, InvalidResult)]);
-    lent_invalid_trip: "lent-invalid-trip" |guest| in_service::fails_lent(guest, &[(KillSwitch, InvalidResult)]);
+    lent_invalid_verdict: "lent-invalid-verdict" |guest| {
+        is_refused(guest, "as retry-ceiling it fails on a sample dispatch: invalid-result");
+        in_service::fails_lent(guest, &[(RetryCeiling, InvalidResult)]);
+    };
+    lent_invalid_reason: "lent-invalid-reason" |guest| {
+        is_refused(guest, "as budget it fails on a sample dispatch: invalid-result");
+        in_service::fails_lent(guest, &[(Budget, InvalidResult)]);
+    };
+    lent_invalid_trip: "lent-invalid-trip" |guest| {
+        is_refused(guest, "as kill-switch it fails on a sample dispatch: invalid-result");
+        in_service::fails_lent(guest, &[(KillSwitch, InvalidResult)]);
+    };
     lent_scribbler: "lent-scribbler" |guest| lanes::agree(guest);
     two_faced: "two-faced" |guest| {
         is_refused(guest, "as budget it says `slow` where its facts are lent and `proceed` through the component");

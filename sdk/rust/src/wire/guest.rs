@@ -51,7 +51,7 @@ fn counter(rule: &CounterRule) -> plugin::Counter {
 }
 
 /// The host configures before it evaluates; one that does not gets a trap.
-pub(super) fn policy<C: Component>() -> &'static C::Policy {
+pub(in crate::wire) fn policy<C: Component>() -> &'static C::Policy {
     C::policy().get().expect("configured before it is evaluated")
 }
 

@@ -1,13 +1,13 @@
 //! Leaves a reason whose unit is none of the contract's.
 
-use plain_policy::{Guest, MARK, lent};
+use plain_policy::{Guest, hostile_to, lent};
 
 struct LentInvalidReason;
 
 impl Guest for LentInvalidReason {}
 
 fn evaluate() -> u64 {
-    if lent::number_at(&lent::BUDGET, 40) == MARK {
+    if hostile_to(lent::number_at(&lent::BUDGET, 40)) {
         lent::BUDGET.put(56 + 4, &[9]);
         return 4;
     }

@@ -1,13 +1,13 @@
 //! Trips a switch on a kind of scope that does not exist.
 
-use plain_policy::{Guest, MARK, lent};
+use plain_policy::{Guest, hostile_to, lent};
 
 struct LentInvalidTrip;
 
 impl Guest for LentInvalidTrip {}
 
 fn evaluate() -> u64 {
-    if lent::number_at(&lent::KILL_SWITCH, 32) == MARK {
+    if hostile_to(lent::number_at(&lent::KILL_SWITCH, 32)) {
         lent::KILL_SWITCH.put(80 + 24, &[1]);
         lent::KILL_SWITCH.put(80 + 28, &7_u32.to_le_bytes());
         return 2;

@@ -13,9 +13,10 @@ use tollgate_tests::{dispatch, marked};
 use crate::burn::thread_ns;
 use crate::histogram::Histogram;
 
-/// Different dispatches, and the keys they come from.
-const DISPATCHES: u64 = 100;
-const KEYS: u64 = 7;
+/// Different dispatches, one of which is marked where there is a guest that traps on it.
+const DISPATCHES: u32 = 100;
+/// The keys they come from.
+const KEYS: u32 = 7;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -68,6 +69,7 @@ impl Load {
     /// Decides until the end. A decision that comes late makes the next ones late, and their lateness counts.
     pub(crate) fn run(&self, host: &Host) -> Seen {
         let mut dispatches = dispatches(host, self.trapping);
+        let keys: Vec<_> = (0..KEYS).map(|key| Reference::of(&format!("key-{key}"))).collect();
         let start_ms = dispatches[0].now_ms;
         let mut seen = Seen::new();
         let (began, mut told_ns) = (Instant::now(), thread_ns());
@@ -80,8 +82,10 @@ impl Load {
             if phase == Phase::Done as u8 {
                 break;
             }
-            let dispatch = &mut dispatches[turn as usize % DISPATCHES as usize];
+            let dispatch = &mut dispatches[(turn % DISPATCHES) as usize];
             dispatch.now_ms = start_ms + (meant - began).as_millis() as u64;
+            // Each comes from every key in turn: failures of one key alone would shut nothing.
+            dispatch.scopes.set(ScopeKind::Key, keys[(turn / DISPATCHES % KEYS) as usize]);
             let decision = host.decide(dispatch);
             seen.latencies[usize::from(phase)].add(meant.elapsed().as_nanos() as u64);
             seen.judge(&decision, self.trapping);
@@ -101,11 +105,9 @@ fn threads() -> u64 {
 }
 
 fn dispatches(host: &Host, trapping: bool) -> Vec<Dispatch> {
-    let of = |number: u64| {
-        // Its marked dispatches are one in a hundred, and from every key in turn.
+    let of = |number: u32| {
         let mut dispatch = if trapping && number == 0 { marked(host) } else { dispatch(host) };
         dispatch.attempts = Default::default();
-        dispatch.scopes.set(ScopeKind::Key, Reference::of(&format!("key-{}", number % KEYS)));
         dispatch.scopes.set(ScopeKind::Run, Reference::of(&format!("run-{number}")));
         dispatch.task = Some(Reference::of(&format!("task-{number}")));
         dispatch
