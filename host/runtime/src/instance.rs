@@ -28,6 +28,7 @@ pub(crate) struct Instance {
 }
 
 /// How it is called.
+#[expect(clippy::large_enum_variant, reason = "an instance has one, and a box would be one more load in each call")]
 enum Way {
     Canonical(Exports),
     Lent(LentExports),
