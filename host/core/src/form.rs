@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 /// What some editors put before a text; it says nothing.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// A mistake of form: `line 6, column 8: `model[0].tier`: unknown variant `best`, expected …`.
+/// A mistake of form, such as "line 6, column 8: `model.tier`: unknown variant `best`, expected …".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormError {
     /// From 1.
