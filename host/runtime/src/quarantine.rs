@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crossbeam_utils::CachePadded;
 use tollgate_core::config::QuarantineRules;
 use tollgate_core::{Dispatch, Reference, ScopeKind};
 
@@ -16,7 +17,8 @@ use tollgate_core::{Dispatch, Reference, ScopeKind};
 pub(crate) struct Watch {
     /// When it comes back, in milliseconds since the Unix epoch; 0 while it serves.
     until_ms: AtomicU64,
-    evaluations: AtomicU64,
+    /// On a line of its own: it is written by every thread, and what is beside it is read in every decision.
+    evaluations: CachePadded<AtomicU64>,
     failures: AtomicU64,
     record: Mutex<Record>,
 }
