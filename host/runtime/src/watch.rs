@@ -79,10 +79,7 @@ impl Watcher {
     /// Looks once, and reloads on this thread where something changed and has settled.
     pub fn look(&mut self) -> Look {
         let Some(host) = self.host.upgrade() else { return Look::Over };
-        let stamps: Vec<_> = self.places.iter().map(|place| stamp(place)).collect();
-        if stamps != self.stamps {
-            self.stamps = stamps;
-            self.pending = true;
+        if self.changes() {
             return Look::Changing;
         }
         if !std::mem::take(&mut self.pending) {
@@ -100,6 +97,10 @@ impl Watcher {
             }
         }
         let content: Content = self.places.iter().map(|place| (place.clone(), digest(place))).collect();
+        // What changed while it was read is not one state of the files, and must not count as tried.
+        if self.changes() {
+            return Look::Changing;
+        }
         if self.tried.as_ref() == Some(&content) {
             return Look::Quiet;
         }
@@ -111,6 +112,17 @@ impl Watcher {
             Ok(generation) => Look::Reloaded(generation),
             Err(error) => Look::Failed(error),
         }
+    }
+
+    /// Whether a file is another than at the last look; then the next look tries them.
+    fn changes(&mut self) -> bool {
+        let stamps: Vec<_> = self.places.iter().map(|place| stamp(place)).collect();
+        let changed = stamps != self.stamps;
+        if changed {
+            self.stamps = stamps;
+            self.pending = true;
+        }
+        changed
     }
 
     /// Looks as often as the running configuration's `reload.look` says, in a thread of its own.
