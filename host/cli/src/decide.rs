@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tollgate_core::form::{self, Object};
 use tollgate_core::{Configuration, Decision, Dimension, Dispatch, DispatchDocument, ScopeKind, Usage};
+use tollgate_gateway::policy_set;
 use tollgate_ledger::Ledger;
 use tollgate_ledger::book::Budgets;
 use tollgate_ledger::prices::{CostOptions, PriceTable};
@@ -18,7 +19,7 @@ use tollgate_runtime::Host;
 
 use crate::output;
 use crate::records::facts::Fact;
-use crate::records::{policy_set, render};
+use crate::records::render;
 use crate::setup::{self, SetupArguments};
 use crate::view::DecisionView;
 

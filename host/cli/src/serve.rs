@@ -79,6 +79,8 @@ async fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
         bounds: Bounds::default(),
         times: Times::default(),
         admin_token: format!("{:032x}", tollgate_gateway::random_id()),
+        configuration_file: arguments.setup.config.clone(),
+        price_file: arguments.prices.clone(),
     };
     let token = settings.admin_token.clone();
     let url = |api: Api| simulated.as_ref().map(|provider| provider.url(api));

@@ -9,9 +9,11 @@ use crate::form::{self, FormError};
 use crate::{Budget, Hosting, Milliseconds, OnError, Tier};
 
 mod limits;
+mod records;
 mod reload;
 
 pub use limits::Limits;
+pub use records::RecordRules;
 pub use reload::{CandidateConfiguration, CandidateRules, PurityRules, QuarantineRules, ReloadRules};
 
 /// The version of the configuration's form that this build reads.
@@ -41,6 +43,9 @@ pub struct Configuration {
     /// How candidates are compared.
     #[serde(default)]
     pub candidate: CandidateRules,
+    /// What stays of decisions.
+    #[serde(default)]
+    pub records: RecordRules,
     /// The models there are.
     #[serde(default, rename = "model")]
     pub models: Vec<ModelConfiguration>,
@@ -278,6 +283,7 @@ impl Configuration {
             return Err(ConfigurationError::Version { found: self.version });
         }
         self.check_reload_rules()?;
+        self.records.check()?;
         unique("models", self.models.iter().map(|model| model.name.as_str()))?;
         unique("backends", self.backends.iter().map(|backend| backend.name.as_str()))?;
         unique("policies", self.policies.iter().map(|policy| policy.name.as_str()))?;

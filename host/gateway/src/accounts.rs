@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tollgate_core::{Candidate, Configuration, Dispatch, History, Nanodollars, Report};
-use tollgate_ledger::book::{Budgets, Dimension, Refusal, Request, ReservationId, ReserveError, Settlement};
+use tollgate_ledger::book::{
+    BudgetError, Budgets, Dimension, Refusal, Request, ReservationId, ReserveError, Settlement,
+};
 use tollgate_ledger::calls::Call as CallRow;
 use tollgate_ledger::estimate::{Prior, Sketches};
 use tollgate_ledger::{Ledger, LedgerError, OpenError, Options};
@@ -55,6 +57,16 @@ impl Accounts {
         })
     }
 
+    /// From now on budgets, counters and the rules for attempts are those of a new configuration; what was counted and spent
+    /// stays.
+    pub(crate) fn reconfigure(&self, configuration: &Configuration, host: &Host) -> Result<(), BudgetError> {
+        let budgets = Budgets::new(configuration.budgets.clone())?.with_owners(host.symbols());
+        self.ledger.replace_budgets(budgets);
+        self.ledger.declare_counters(host.counters());
+        self.ledger.set_attempt_rules(configuration.attempts);
+        Ok(())
+    }
+
     /// Writes what is known about the dispatch's task, scopes and budgets into it.
     pub(crate) fn inform(&self, names: &[(Dimension, &str)], dispatch: &mut Dispatch) -> Result<(), String> {
         let path = self.ledger.path(names).map_err(|error| error.to_string())?;
@@ -64,13 +76,17 @@ impl Accounts {
     /// Holds an amount on every budget of the dispatch at once.
     pub(crate) fn reserve(&self, names: &[(Dimension, &str)], amount: Nanodollars) -> Result<Reservation, Unreserved> {
         let failed = |error: &dyn std::fmt::Display| Unreserved::Failed(error.to_string());
-        let path = self.ledger.path(names).map_err(|error| failed(&error))?;
         let (id, now_ms) = (ReservationId(crate::random_id()), clock::now_ms());
-        let request = Request { id, path: &path, amount, expires_ms: now_ms.saturating_add(UNSENT_MS) };
-        match self.ledger.reserve(&request, now_ms) {
-            Ok(()) => Ok(Reservation { id, amount }),
-            Err(LedgerError::Book(ReserveError::Refused(refusal))) => Err(Unreserved::Refused(refusal)),
-            Err(error) => Err(failed(&error)),
+        loop {
+            let path = self.ledger.path(names).map_err(|error| failed(&error))?;
+            let request = Request { id, path: &path, amount, expires_ms: now_ms.saturating_add(UNSENT_MS) };
+            return match self.ledger.reserve(&request, now_ms) {
+                Ok(()) => Ok(Reservation { id, amount }),
+                // A configuration was taken over in between: each time the path is made by a later one.
+                Err(LedgerError::Book(ReserveError::StalePath)) => continue,
+                Err(LedgerError::Book(ReserveError::Refused(refusal))) => Err(Unreserved::Refused(refusal)),
+                Err(error) => Err(failed(&error)),
+            };
         }
     }
 

@@ -70,8 +70,18 @@ fn status(gateway: &Gateway) -> serde_json::Value {
         "policies": gateway.host.policies().iter().map(|policy| json!({
             "name": policy.policy, "version": policy.version, "digest": policy.digest.to_string(),
         })).collect::<Vec<_>>(),
+        "records": records(gateway),
         "switches": engaged(gateway).len(),
         "under_way": gateway.tasks.len().saturating_sub(crate::gateway::OWN_TASKS),
+    })
+}
+
+/// How the decision records fare: what is lost is seen here.
+fn records(gateway: &Gateway) -> serde_json::Value {
+    let status = gateway.records.status().unwrap_or_default();
+    json!({
+        "enabled": gateway.records.is_on(), "written": status.written, "waiting": status.waiting,
+        "lost": { "queue_full": status.lost.queue_full, "write_failed": status.lost.write_failed },
     })
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn of_backend(
     let mut response = Response::new(whole(Bytes::new()));
     *response.status_mut() = parts.status;
     *response.headers_mut() = passed_on(&parts.headers);
-    set_header(&mut response, "x-tollgate-decision", &format!("{:032x}", exchange.call.id));
+    set_header(&mut response, "x-tollgate-decision", &exchange.call.decision_name());
     set_header(&mut response, "x-tollgate-model", &gateway.host.symbols().display(exchange.candidate.model));
     set_header(&mut response, "x-tollgate-backend", &place.backend().name);
     if exchange.dispatch.waited_ms > 0 {

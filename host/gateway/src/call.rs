@@ -1,5 +1,6 @@
 //! One call under way: what was asked, by whom, and what a decision may know about it.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -8,7 +9,8 @@ use tollgate_core::{
 };
 use tollgate_ledger::book::Dimension;
 use tollgate_ledger::estimate::{InputSize, OutputLimit, worst_case};
-use tollgate_ledger::prices::CostOptions;
+use tollgate_ledger::prices::{CostOptions, PriceTable};
+use tollgate_ledger::records::DecisionId;
 
 use crate::Gateway;
 use crate::formats::{ModelRequest, NextAction, Problem};
@@ -19,8 +21,10 @@ const BYTES_PER_INPUT_TOKEN: u64 = 3;
 
 /// One call under way.
 pub(crate) struct Call {
-    /// Names the decision, in answers and records.
+    /// Names it where its decisions are not recorded.
     pub(crate) id: u128,
+    /// The last decision about it, as records call it.
+    pub(crate) decided: Mutex<Option<DecisionId>>,
     pub(crate) request: ModelRequest,
     pub(crate) identity: Identity,
     pub(crate) headers: HeaderMap,
@@ -53,6 +57,17 @@ impl Call {
         informed.map_err(|error| ledger_failed(gateway, &error))?;
         dispatch.attempts.failed = dispatch.attempts.failed.max(self.identity.tried_before);
         Ok(dispatch)
+    }
+
+    /// Notes what the records call the decision that was just made about it.
+    pub(crate) fn note_decision(&self, id: Option<DecisionId>) {
+        *self.decided.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    /// What answers call the last decision about it: what `tollgate explain` takes, where it was recorded.
+    pub(crate) fn decision_name(&self) -> String {
+        let decided = *self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+        decided.map_or_else(|| format!("{:032x}", self.id), |decided| decided.to_string())
     }
 
     /// The task's name is the run's own.
@@ -104,7 +119,8 @@ impl Call {
                 NextAction::ChangeRequest,
             )
         };
-        let price = gateway.prices.lookup(&model);
+        let prices = gateway.prices.load();
+        let price = prices.lookup(&model);
         let price = price.price().ok_or_else(|| unbounded(&format!("the price table has no price for `{model}`")))?;
         let cap = output_cap.map(u64::from);
         let max_tokens = self.request.max_tokens.into_iter().chain(cap).min();
@@ -116,12 +132,13 @@ impl Call {
 
     /// Every model that a backend of the caller's format serves and that has a price.
     fn candidates(&self, gateway: &Gateway, failed: &[Symbol]) -> Vec<Candidate> {
-        let mut candidates = gateway.host.catalogue().candidates(|model, hosting| match hosting {
+        let (serving, prices) = (gateway.upstream.serving(), gateway.prices.load());
+        let mut candidates = serving.catalogue.candidates(|model, hosting| match hosting {
             Hosting::Local => Some(Nanodollars::ZERO),
-            Hosting::Remote => self.expected_cost(gateway, &gateway.host.symbols().display(model)),
+            Hosting::Remote => self.expected_cost(gateway, &prices, &gateway.host.symbols().display(model)),
         });
         candidates.retain_mut(|candidate| {
-            let Some(backend) = gateway.upstream.backend(candidate.backend) else { return false };
+            let Some(backend) = serving.backend(candidate.backend) else { return false };
             candidate.free_slots = backend.free_slots(candidate.free_slots);
             candidate.health = backend.health(crate::clock::now_ms());
             if failed.contains(&candidate.backend) || candidate.hosting == Hosting::Local && candidate.free_slots == 0 {
@@ -132,8 +149,8 @@ impl Call {
         candidates
     }
 
-    fn expected_cost(&self, gateway: &Gateway, model: &str) -> Option<Nanodollars> {
-        let price = gateway.prices.lookup(model).price()?;
+    fn expected_cost(&self, gateway: &Gateway, prices: &PriceTable, model: &str) -> Option<Nanodollars> {
+        let price = prices.lookup(model).price()?;
         let input = match self.request.input {
             InputSize::Tokens(tokens) => tokens,
             InputSize::Bytes(_) | InputSize::Unknown => self.input_tokens(),

@@ -45,6 +45,7 @@ pub(crate) async fn dispatch(
     for _ in 0..MAX_ROUNDS {
         let facts = call.facts(gateway, patience.waited(), &failed)?;
         let decision = gateway.host.decide(&facts);
+        call.note_decision(gateway.records.record(&call, &facts, &decision));
         let permit = match verdict::act_on(gateway, &call, &facts, decision) {
             Ok(Next::Go(permit)) => permit,
             Ok(Next::Wait(wait)) => {

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
@@ -13,18 +14,20 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_core::config::Api;
-use tollgate_core::{Candidate, Configuration, Dispatch, Hosting, Switch, SwitchMode};
+use tollgate_core::{Candidate, Configuration, Dispatch, Switch, SwitchMode};
 use tollgate_ledger::OpenError;
 use tollgate_ledger::prices::PriceTable;
-use tollgate_runtime::{Event, Host, HostBuilder, HostError};
+use tollgate_runtime::{Event, Host, HostBuilder, HostError, Watcher, Watching};
 
 use crate::accounts::Accounts;
 use crate::formats::{NextAction, Problem};
 use crate::http::{Body, Bounds, Server, json as json_answer};
+use crate::records::Records;
+use crate::serving::Simulated;
 use crate::sessions::Sessions;
 use crate::switches::{self, Labels, RestoreError};
 use crate::upstream::{BackendError, Upstream};
-use crate::{admin, answer, clock, dispatch, ingress, outcomes};
+use crate::{admin, answer, clock, configured, dispatch, ingress, outcomes};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +88,10 @@ pub struct Settings {
     pub times: Times,
     /// Opens the admin listener's doors; nothing else does.
     pub admin_token: String,
+    /// The file that the configuration is from. It and the plugins it names are watched, and what changes is taken over.
+    pub configuration_file: Option<PathBuf>,
+    /// The file that prices over the built-in ones are from; it is watched as well.
+    pub price_file: Option<PathBuf>,
 }
 
 /// Why a gateway was not opened.
@@ -102,6 +109,12 @@ pub enum GatewayError {
     /// The switches of the last process.
     #[error(transparent)]
     Switches(#[from] RestoreError),
+    /// The folder of decision records.
+    #[error(transparent)]
+    Records(#[from] tollgate_ledger::records::OpenError),
+    /// The thread that watches the configuration.
+    #[error("cannot watch the configuration: {0}")]
+    Watch(std::io::Error),
     /// A listener.
     #[error("cannot listen: {0}")]
     Listen(#[from] std::io::Error),
@@ -120,10 +133,11 @@ impl Log {
 
 /// What every call shares.
 pub(crate) struct Gateway {
-    pub(crate) host: Host,
+    pub(crate) host: Arc<Host>,
     pub(crate) accounts: Accounts,
-    pub(crate) prices: PriceTable,
+    pub(crate) prices: ArcSwap<PriceTable>,
     pub(crate) upstream: Upstream,
+    pub(crate) records: Records,
     pub(crate) sessions: Sessions,
     pub(crate) settings: Settings,
     /// Of this process: nobody outside can look for two bodies with the same hash.
@@ -135,7 +149,9 @@ pub(crate) struct Gateway {
     /// Streams end.
     pub(crate) ending: CancellationToken,
     bell: watch::Sender<()>,
-    saving: std::sync::Mutex<()>,
+    saving: Mutex<()>,
+    /// One configuration at a time is taken over.
+    pub(crate) taking_over: Mutex<()>,
 }
 
 /// A gateway that answers.
@@ -143,6 +159,7 @@ pub struct Running {
     gateway: Arc<Gateway>,
     front: Server,
     admin: Server,
+    watching: Option<Watching>,
 }
 
 impl Running {
@@ -162,12 +179,25 @@ impl Running {
     ) -> Result<Self, GatewayError> {
         let bell = watch::Sender::new(());
         let (ringing, log) = (bell.clone(), Arc::new(Log(log)));
-        let events = Arc::clone(&log);
-        let host = builder.on_event(move |event| tell(event, &ringing, &events)).build(configuration)?;
+        let (events, simulated) = (Arc::clone(&log), Simulated::new(simulated));
+        let opened: Arc<OnceLock<Weak<Gateway>>> = Arc::default();
+        let taking_over = Arc::clone(&opened);
+        let builder = builder.on_event(move |event| {
+            tell(event, &ringing, &events);
+            if matches!(event, Event::GenerationServes { .. })
+                && let Some(gateway) = taking_over.get().and_then(Weak::upgrade)
+            {
+                configured::take_over(&gateway);
+            }
+        });
+        let (places, price_file) = (simulated.clone(), settings.price_file.clone());
+        let builder = builder.accept(move |next| configured::check(next, &places, price_file.as_deref()));
+        let host = Arc::new(builder.build(configuration)?);
         let gateway = Arc::new(Gateway {
             accounts: Accounts::open(&settings.data, configuration, &host)?,
-            upstream: Upstream::new(&configuration.backends, &host, settings.times, simulated)?,
-            prices,
+            upstream: Upstream::new(&host, settings.times, simulated)?,
+            prices: ArcSwap::from_pointee(prices),
+            records: Records::in_data(&settings.data),
             sessions: Sessions::default(),
             context_key: std::hash::RandomState::new(),
             log: Log(Box::new(move |line| log.line(line))),
@@ -175,11 +205,15 @@ impl Running {
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
             bell,
-            saving: std::sync::Mutex::default(),
+            saving: Mutex::default(),
+            taking_over: Mutex::default(),
             settings,
             host,
         });
-        tell_unpriced(&gateway);
+        // Set once, here.
+        let _ = opened.set(Arc::downgrade(&gateway));
+        gateway.records.switch(configuration.records, &gateway.host)?;
+        configured::tell_unpriced(&gateway);
         switches::restore(&gateway.settings.data, &gateway.host, &gateway.labels, clock::now_ms())?;
         sweep(&gateway);
         keep_switches(&gateway);
@@ -194,6 +228,7 @@ impl Running {
                 let gateway = Arc::clone(&for_admin);
                 async move { admin::answer(&gateway, request).await }
             })?,
+            watching: watch(&gateway)?,
             gateway,
         })
     }
@@ -212,7 +247,10 @@ impl Running {
 
     /// Ends well: takes no more connections, lets calls under way end for as long as [`Times::drain`] says, cuts the rest, and
     /// waits until all of it is on the disk.
-    pub async fn end(self) {
+    pub async fn end(mut self) {
+        // It waits for a load that is under way.
+        let watching = self.watching.take();
+        drop(tokio::task::spawn_blocking(move || drop(watching)));
         let drained = async { tokio::join!(self.front.drain(), self.admin.drain()) };
         tokio::pin!(drained);
         if tokio::time::timeout(self.gateway.settings.times.drain, &mut drained).await.is_err() {
@@ -226,6 +264,7 @@ impl Running {
         if let Err(error) = self.gateway.accounts.flush() {
             self.gateway.log.line(&format!("ledger: {error}"));
         }
+        self.gateway.records.flush();
     }
 }
 
@@ -296,16 +335,12 @@ fn tell(event: &Event, bell: &watch::Sender<()>, log: &Log) {
     }
 }
 
-/// A model without a price is offered by nobody; whoever wonders why finds it here.
-fn tell_unpriced(gateway: &Gateway) {
-    for backend in gateway.host.catalogue().backends().iter().filter(|backend| backend.hosting == Hosting::Remote) {
-        for model in &backend.models {
-            let name = gateway.host.symbols().display(*model);
-            if gateway.prices.lookup(&name).price().is_none() {
-                gateway.log.line(&format!("`{name}` has no price, so nothing is sent to it: add one with `--prices`"));
-            }
-        }
-    }
+/// Looks at the files behind the configuration, where it is from one.
+fn watch(gateway: &Gateway) -> Result<Option<Watching>, GatewayError> {
+    let Some(file) = &gateway.settings.configuration_file else { return Ok(None) };
+    let watcher = Watcher::new(&gateway.host, file);
+    let watcher = gateway.settings.price_file.iter().fold(watcher, Watcher::and);
+    Ok(Some(watcher.start().map_err(GatewayError::Watch)?))
 }
 
 /// Tasks that are no call: the one that sweeps and the one that writes switches down.
@@ -319,9 +354,13 @@ fn sweep(gateway: &Arc<Gateway>) {
         loop {
             tokio::select! {
                 () = sweeping.ending.cancelled() => return,
-                _ = second.tick() => if let Err(error) = sweeping.accounts.sweep() {
-                    sweeping.log.line(&format!("ledger: {error}"));
-                },
+                _ = second.tick() => {}
+            }
+            if let Err(error) = sweeping.accounts.sweep() {
+                sweeping.log.line(&format!("ledger: {error}"));
+            }
+            if let Some(lost) = sweeping.records.lost_since() {
+                sweeping.log.line(&lost);
             }
         }
     });
@@ -373,12 +412,11 @@ async fn answer_client(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Re
 fn models(gateway: &Gateway, headers: &HeaderMap) -> Response<Body> {
     let api = if headers.contains_key("anthropic-version") { Api::Anthropic } else { Api::Openai };
     let symbols = gateway.host.symbols();
-    let catalogue = gateway.host.catalogue();
-    let backends = catalogue.backends().iter();
-    let serving =
-        backends.filter(|backend| gateway.upstream.backend(backend.name).is_some_and(|known| known.api == api));
+    let serving = gateway.upstream.serving();
+    let backends = serving.catalogue.backends().iter();
+    let speaking = backends.filter(|backend| serving.backend(backend.name).is_some_and(|known| known.api == api));
     let mut names: Vec<String> =
-        serving.flat_map(|backend| &backend.models).map(|model| symbols.display(*model).to_string()).collect();
+        speaking.flat_map(|backend| &backend.models).map(|model| symbols.display(*model).to_string()).collect();
     names.sort();
     names.dedup();
     let models: Vec<_> = names

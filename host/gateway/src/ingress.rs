@@ -3,6 +3,7 @@
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use std::hash::BuildHasher;
+use std::sync::Mutex;
 use tollgate_core::config::Api;
 
 use crate::call::Call;
@@ -49,5 +50,6 @@ pub(crate) async fn read(gateway: &Gateway, request: Request<Incoming>) -> Resul
         ModelRequest::parse(api, body).map_err(|error| Problem::bad_request("invalid-request", error.to_string()))?;
     let identity = Identity::read(&parts.headers, &request, &gateway.sessions, started_ms)
         .map_err(|error| Problem::bad_request("invalid-identity", error.to_string()))?;
-    Ok(Call { id: crate::random_id(), request, identity, headers: parts.headers, started_ms, context })
+    let (id, decided) = (crate::random_id(), Mutex::default());
+    Ok(Call { id, decided, request, identity, headers: parts.headers, started_ms, context })
 }

@@ -83,7 +83,7 @@ impl Exchange {
         let (Used::Exact(usage, tier) | Used::Counted(usage, tier)) = used else { return reserved };
         let model = gateway.host.symbols().display(self.candidate.model);
         let options = CostOptions { tier, ..CostOptions::default() };
-        match gateway.prices.lookup(&model).price().map(|price| price.cost(&usage, options)) {
+        match gateway.prices.load().lookup(&model).price().map(|price| price.cost(&usage, options)) {
             Some(Ok(cost)) if matches!(used, Used::Exact(..)) => Settlement::exact(cost),
             Some(Ok(cost)) => Settlement::estimated(cost),
             _ => reserved,

@@ -1,11 +1,11 @@
 //! Backends: where they are, how they are, and the one function that sends. It takes a permit and a reservation, so nothing
 //! reaches a provider without both.
 
-use std::collections::HashMap;
 use std::env;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::Full;
@@ -19,12 +19,14 @@ use tollgate_runtime::Host;
 
 use crate::accounts::Reservation;
 use crate::call::Call;
+use crate::serving::{Serving, Simulated};
 use crate::{Gateway, Times, clock};
 
 /// All backends, and the connections to them.
 pub(crate) struct Upstream {
     client: Client<HttpConnector, Full<Bytes>>,
-    backends: HashMap<Symbol, Arc<Backend>>,
+    simulated: Simulated,
+    serving: ArcSwap<Serving>,
 }
 
 /// One backend.
@@ -117,13 +119,8 @@ const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 60_000;
 
 impl Upstream {
-    /// Every backend of a configuration; `simulated` is where those without an address are, if there is such a place.
-    pub(crate) fn new(
-        backends: &[BackendConfiguration],
-        host: &Host,
-        times: Times,
-        simulated: impl Fn(Api) -> Option<String>,
-    ) -> Result<Self, BackendError> {
+    /// Every backend of the host's configuration.
+    pub(crate) fn new(host: &Host, times: Times, simulated: Simulated) -> Result<Self, BackendError> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(times.connect));
         connector.set_nodelay(true);
@@ -131,14 +128,24 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(times.idle_connection)
             .build(connector);
-        let backends = backends
-            .iter()
-            .map(|configured| Ok((host.symbol(&configured.name), Arc::new(Backend::new(configured, &simulated)?))));
-        Ok(Self { client, backends: backends.collect::<Result<_, BackendError>>()? })
+        let serving = Serving::new(host, &simulated, None)?;
+        Ok(Self { client, simulated, serving: ArcSwap::from_pointee(serving) })
     }
 
-    pub(crate) fn backend(&self, name: Symbol) -> Option<&Arc<Backend>> {
-        self.backends.get(&name)
+    /// From now on the backends are those of the host's configuration.
+    pub(crate) fn reconfigure(&self, host: &Host) -> Result<(), BackendError> {
+        let next = Serving::new(host, &self.simulated, Some(&self.serving.load()))?;
+        self.serving.store(Arc::new(next));
+        Ok(())
+    }
+
+    /// The backends and what offers them, as they are now.
+    pub(crate) fn serving(&self) -> Arc<Serving> {
+        self.serving.load_full()
+    }
+
+    pub(crate) fn backend(&self, name: Symbol) -> Option<Arc<Backend>> {
+        self.serving.load().backend(name).map(Arc::clone)
     }
 
     /// Sends a call where its permit says. The permit is checked at the last moment; from then on the reservation counts.
@@ -150,7 +157,8 @@ impl Upstream {
         permit: Permit,
         reservation: &Reservation,
     ) -> Sent {
-        let Some(backend) = self.backend(candidate.backend) else { return Sent::Unreachable };
+        // A configuration without it was taken over since it was offered.
+        let Some(backend) = self.backend(candidate.backend) else { return Sent::Stale };
         let model = gateway.host.symbols().display(candidate.model);
         let request = backend.request(call, call.request.body_for(&model, permit.output_cap()));
         if !permit.is_live(clock::now_ms(), gateway.host.switches().epoch()) {
@@ -159,7 +167,7 @@ impl Upstream {
         if let Err(error) = gateway.accounts.sent(reservation, gateway.settings.times.resolved_within()) {
             return Sent::Unrecorded(error);
         }
-        let place = Place::take(backend);
+        let place = Place::take(&backend);
         let answer = tokio::select! {
             switch = gateway.cut(dispatch, candidate) => return Sent::Cut(switch),
             answer = tokio::time::timeout(gateway.settings.times.first_byte, self.client.request(request)) => answer,
@@ -174,7 +182,10 @@ impl Upstream {
 }
 
 impl Backend {
-    fn new(configured: &BackendConfiguration, simulated: impl Fn(Api) -> Option<String>) -> Result<Self, BackendError> {
+    pub(crate) fn new(
+        configured: &BackendConfiguration,
+        simulated: impl Fn(Api) -> Option<String>,
+    ) -> Result<Self, BackendError> {
         let backend = || configured.name.clone();
         let api = configured.api.ok_or_else(|| BackendError::NoApi { backend: backend() })?;
         let base = configured

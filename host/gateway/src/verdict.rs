@@ -204,5 +204,5 @@ fn attributed(gateway: &Gateway, problem: Problem, by: Source, reason: Option<&R
 }
 
 pub(crate) fn with_decision(problem: Problem, call: &Call) -> Problem {
-    problem.with("decision_id", format!("{:032x}", call.id))
+    problem.with("decision_id", call.decision_name())
 }

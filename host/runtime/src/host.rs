@@ -23,7 +23,7 @@ use crate::live::Live;
 use crate::loader::Loader;
 use crate::observe::{Observer, Sample};
 use crate::policy::About;
-use crate::reload::Reloads;
+use crate::reload::{Acceptance, NotAccepted, Reloads};
 
 /// Loads policies and decides dispatches. `Send` and `Sync`: share one between all threads.
 ///
@@ -76,6 +76,7 @@ pub struct HostBuilder {
     plugin_folders: Vec<PathBuf>,
     cache: Option<PathBuf>,
     listener: Option<Listener>,
+    acceptance: Option<Acceptance>,
 }
 
 /// Why there is no host.
@@ -137,6 +138,17 @@ impl HostBuilder {
         self
     }
 
+    /// Asks `accepts` about each configuration that is to be reloaded or proposed, before anything of it is loaded: what it
+    /// refuses changes nothing. The one that the host is built with is not asked about.
+    #[must_use]
+    pub fn accept(
+        mut self,
+        accepts: impl Fn(&Configuration) -> Result<(), NotAccepted> + Send + Sync + 'static,
+    ) -> Self {
+        self.acceptance = Some(Box::new(accepts));
+        self
+    }
+
     /// Loads the configuration of a file and its policies.
     ///
     /// # Errors
@@ -170,7 +182,7 @@ impl HostBuilder {
             base,
             plugin_folders,
         };
-        let reloads = Reloads::new(loader);
+        let reloads = Reloads::new(loader, self.acceptance);
         let configuration = Arc::new(configuration.clone());
         let generation = Generation::load(reloads.origin(Cause::Start), &configuration, &reloads.loader, None)?;
         let live = Arc::new(Live::new(generation, self.listener));

@@ -61,7 +61,7 @@ pub use observe::PurityStatus;
 pub use policy::{About, LoadError};
 pub use probe::{ProbeError, ProbeFigures};
 pub use quarantine::{Quarantine, QuarantineCause, Service};
-pub use reload::{FailedReload, ReloadError, RollbackError};
+pub use reload::{FailedReload, NotAccepted, ReloadError, RollbackError};
 pub use status::{GenerationStatus, PolicyStatus, Status};
 pub use trials::PromotionError;
 pub use watch::{Look, Watcher, Watching};

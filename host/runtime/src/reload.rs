@@ -23,11 +23,18 @@ use crate::wall;
 /// What loading the next generation needs.
 pub(crate) struct Reloads {
     pub(crate) loader: Loader,
+    acceptance: Option<Acceptance>,
     /// One load at a time: two would only wait for the same processors, and one of them would be for nothing.
     loading: Mutex<()>,
     last: AtomicU64,
     failed: Mutex<Option<FailedReload>>,
 }
+
+/// Whoever holds the host has a word on each configuration before it is loaded.
+pub(crate) type Acceptance = Box<dyn Fn(&Configuration) -> Result<(), NotAccepted> + Send + Sync>;
+
+/// Why whoever holds the host does not accept a configuration: an error of its own, which says what to change.
+pub type NotAccepted = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a configuration was not taken. The running generation stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +61,9 @@ pub enum ReloadError {
         /// What it is.
         running: String,
     },
+    /// Whoever holds the host does not accept it ([`crate::HostBuilder::accept`]).
+    #[error(transparent)]
+    NotAccepted(NotAccepted),
     /// A policy was not loaded.
     #[error(transparent)]
     Generation(#[from] GenerationError),
@@ -100,8 +110,8 @@ pub struct FailedReload {
 }
 
 impl Reloads {
-    pub(crate) fn new(loader: Loader) -> Self {
-        Self { loader, loading: Mutex::default(), last: AtomicU64::default(), failed: Mutex::default() }
+    pub(crate) fn new(loader: Loader, acceptance: Option<Acceptance>) -> Self {
+        Self { loader, acceptance, loading: Mutex::default(), last: AtomicU64::default(), failed: Mutex::default() }
     }
 
     pub(crate) fn origin(&self, cause: Cause) -> Origin {
@@ -117,6 +127,9 @@ impl Reloads {
         before: &Generation,
     ) -> Result<Generation, ReloadError> {
         check_limits(self.loader.engine.limits(), &configuration.limits)?;
+        if let Some(accepts) = &self.acceptance {
+            accepts(configuration).map_err(ReloadError::NotAccepted)?;
+        }
         let catalogue = Catalogue::new(configuration, &self.loader.symbols)?;
         let loader = self.loader.with_catalogue(catalogue);
         let configuration = Arc::new(configuration.clone());

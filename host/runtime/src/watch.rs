@@ -24,6 +24,8 @@ use crate::reload::{self, ReloadError};
 pub struct Watcher {
     host: Weak<Host>,
     file: PathBuf,
+    /// Files of whoever holds the host; a change of one is a change of the configuration.
+    beside: Vec<PathBuf>,
     /// Every place a watched file is at, or could be.
     places: Vec<PathBuf>,
     stamps: Vec<Stamp>,
@@ -66,14 +68,26 @@ impl Watcher {
         let mut watcher = Self {
             host: Arc::downgrade(host),
             file: file.into(),
+            beside: Vec::new(),
             places: Vec::new(),
             stamps: Vec::new(),
             pending: true,
             tried: None,
         };
-        watcher.places = places(host, &watcher.file, &host.configuration());
+        watcher.places = watcher.places(host, &host.configuration());
         watcher.stamps = watcher.places.iter().map(|place| stamp(place)).collect();
         watcher
+    }
+
+    /// Watches another file as well, which the configuration does not name: when it changes, the configuration is loaded
+    /// anew, and whoever listens ([`crate::HostBuilder::on_event`]) reads it again.
+    #[must_use]
+    pub fn and(mut self, file: impl Into<PathBuf>) -> Self {
+        let file = file.into();
+        self.stamps.push(stamp(&file));
+        self.places.push(file.clone());
+        self.beside.push(file);
+        self
     }
 
     /// Looks once, and reloads on this thread where something changed and has settled.
@@ -87,7 +101,7 @@ impl Watcher {
         }
         let configuration = reload::read(&self.file);
         if let Ok(configuration) = &configuration {
-            let places = places(&host, &self.file, configuration);
+            let places = self.places(&host, configuration);
             if places != self.places {
                 // Files that were not watched until now may be under way as well.
                 self.stamps = places.iter().map(|place| stamp(place)).collect();
@@ -112,6 +126,21 @@ impl Watcher {
             Ok(generation) => Look::Reloaded(generation),
             Err(error) => Look::Failed(error),
         }
+    }
+
+    /// The configuration's file, wherever the plugins that it names are or would be found, and the files beside it.
+    fn places(&self, host: &Host, configuration: &Configuration) -> Vec<PathBuf> {
+        let loader = &host.reloads.loader;
+        let candidates = configuration.with_candidates();
+        let policies =
+            configuration.policies.iter().chain(candidates.iter().flat_map(|candidates| &candidates.policies));
+        let mut places = vec![self.file.clone()];
+        for place in policies.flat_map(|policy| loader.places(policy.component())).chain(self.beside.iter().cloned()) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        places
     }
 
     /// Whether a file is another than at the last look; then the next look tries them.
@@ -154,20 +183,6 @@ impl Drop for Watching {
             }
         }
     }
-}
-
-/// The configuration's file, and wherever the plugins that it names are or would be found.
-fn places(host: &Host, file: &Path, configuration: &Configuration) -> Vec<PathBuf> {
-    let loader = &host.reloads.loader;
-    let candidates = configuration.with_candidates();
-    let policies = configuration.policies.iter().chain(candidates.iter().flat_map(|candidates| &candidates.policies));
-    let mut places = vec![file.to_owned()];
-    for place in policies.flat_map(|policy| loader.places(policy.component())) {
-        if !places.contains(&place) {
-            places.push(place);
-        }
-    }
-    places
 }
 
 fn stamp(file: &Path) -> Stamp {

@@ -2,7 +2,9 @@
 
 mod bounds;
 mod passing;
+mod records;
 mod refusing;
+mod reloading;
 mod site;
 mod streams;
 mod switches;

@@ -1,7 +1,7 @@
 //! A gateway with a simulated provider behind it, on real sockets of this machine, and a client before it.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,17 +72,23 @@ pub(crate) struct Plan {
     pub(crate) configuration: String,
     pub(crate) times: Times,
     pub(crate) bounds: Bounds,
+    /// Where the configuration is from; it is watched.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) price_file: Option<PathBuf>,
 }
 
 impl Plan {
     pub(crate) fn of(parts: &[&str]) -> Self {
         // What waits here waits for a fault of the machine alone.
         let times = Times { drain: Duration::from_secs(60), queue: Duration::ZERO, ..Times::default() };
-        Self { configuration: parts.concat(), times, bounds: Bounds::default() }
+        let configuration = parts.concat();
+        Self { configuration, times, bounds: Bounds::default(), file: None, price_file: None }
     }
 }
 
 pub(crate) struct Site {
+    /// What operators read.
+    pub(crate) log: Arc<Mutex<Vec<String>>>,
     pub(crate) provider: Arc<SimulatedProvider>,
     pub(crate) data: TempDir,
     running: Running,
@@ -122,13 +128,20 @@ impl Site {
             bounds: plan.bounds,
             times: plan.times,
             admin_token: TOKEN.to_owned(),
+            configuration_file: plan.file.clone(),
+            price_file: plan.price_file.clone(),
         };
         let url = |api: Api| Some(provider.url(api));
         let listeners = (listener().await, listener().await);
-        let log = Box::new(|line: &str| eprintln!("log: {line}"));
+        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = Arc::clone(&lines);
+        let log = Box::new(move |line: &str| {
+            eprintln!("log: {line}");
+            log.lock().expect("a log").push(line.to_owned());
+        });
         let opened = Running::open(builder, &configuration, PriceTable::builtin(), settings, listeners, url, log);
         let running = opened.expect("a gateway");
-        Self { provider, data, running, client: Client::builder(TokioExecutor::new()).build_http() }
+        Self { log: lines, provider, data, running, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
     /// Sends a request, and gives what begins to come back.
@@ -165,6 +178,18 @@ impl Site {
     pub(crate) async fn end(self) -> (Entries, TempDir, Arc<SimulatedProvider>) {
         self.running.end().await;
         (Entries::read(self.data.path()), self.data, self.provider)
+    }
+
+    /// Waits until a line of the log says something, and gives all lines that do.
+    pub(crate) async fn logged(&self, words: &str) -> Vec<String> {
+        loop {
+            let lines = self.log.lock().expect("a log").clone();
+            let said: Vec<String> = lines.into_iter().filter(|line| line.contains(words)).collect();
+            if !said.is_empty() {
+                return said;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(crate) fn address(&self) -> std::net::SocketAddr {

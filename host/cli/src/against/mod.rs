@@ -13,10 +13,11 @@ use std::path::Path;
 
 use anyhow::bail;
 use tollgate_core::Configuration;
+use tollgate_gateway::policy_set;
 use tollgate_ledger::records::{self, Item, Lost, ResultRecord};
 
 use crate::output;
-use crate::records::{policy_set, tell_lost, tell_problem};
+use crate::records::{tell_lost, tell_problem};
 use crate::setup::SetupArguments;
 use tally::Tally;
 

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use tollgate_core::config::PolicyMode;
-use tollgate_core::{Decision, Dispatch, Symbols};
-use tollgate_ledger::records::{Context, Lost, Naming, Options, PolicyRecord, PolicySet, Problem, Recorder};
-use tollgate_runtime::{About, Host};
+use tollgate_core::{Decision, Dispatch};
+use tollgate_gateway::NamesOf;
+use tollgate_ledger::records::{Context, Lost, Options, Problem, Recorder};
+use tollgate_runtime::Host;
 
 /// Decisions between two times of waiting until they are written; less than the queue holds.
 const BETWEEN_FLUSHES: usize = 1_024;
@@ -30,33 +30,6 @@ pub(crate) struct Recording {
     recorder: Recorder,
     folder: PathBuf,
     since_flush: usize,
-}
-
-/// What a recorder asks a host for.
-struct NamesOf(Arc<Host>);
-
-impl Naming for NamesOf {
-    fn symbols(&self) -> &Symbols {
-        self.0.symbols()
-    }
-
-    fn policies(&self, generation: u64) -> Option<PolicySet> {
-        Some(policy_set(generation, &self.0.policies_of(generation)?))
-    }
-}
-
-/// The policies of a generation as they are recorded.
-pub(crate) fn policy_set(generation: u64, policies: &[About]) -> PolicySet {
-    let policies = policies.iter().map(|about| PolicyRecord {
-        policy: about.policy.as_str().into(),
-        plugin: about.plugin.clone(),
-        version: about.version.clone(),
-        digest: about.digest.to_string(),
-        configuration: about.configuration.to_string(),
-        on_error: about.on_error,
-        shadow: about.mode == PolicyMode::Shadow,
-    });
-    PolicySet { generation, policies: policies.collect() }
 }
 
 impl Recording {

@@ -1,0 +1,61 @@
+//! Which backends there are: those of the configuration in force with the catalogue that offers them, read together and replaced
+//! together, so that no dispatch is offered a backend that is not there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tollgate_core::config::{Api, BackendConfiguration};
+use tollgate_core::{Catalogue, Configuration, Symbol};
+use tollgate_runtime::Host;
+
+use crate::upstream::{Backend, BackendError};
+
+/// Where backends without an address are, if there is such a place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Simulated(Vec<(Api, String)>);
+
+/// The backends of one configuration.
+pub(crate) struct Serving {
+    pub(crate) catalogue: Arc<Catalogue>,
+    backends: HashMap<Symbol, (BackendConfiguration, Arc<Backend>)>,
+}
+
+impl Simulated {
+    pub(crate) fn new(simulated: impl Fn(Api) -> Option<String>) -> Self {
+        let places = [Api::Openai, Api::Anthropic].into_iter().filter_map(|api| Some((api, simulated(api)?)));
+        Self(places.collect())
+    }
+
+    pub(crate) fn url(&self, api: Api) -> Option<String> {
+        self.0.iter().find(|(known, _)| *known == api).map(|(_, url)| url.clone())
+    }
+}
+
+impl Serving {
+    /// The backends of the host's configuration. One that was there before and is configured as it was stays as it is: its
+    /// calls under way and its health are not forgotten.
+    pub(crate) fn new(host: &Host, simulated: &Simulated, before: Option<&Self>) -> Result<Self, BackendError> {
+        let mut backends = HashMap::new();
+        let configuration = host.configuration();
+        for configured in &configuration.backends {
+            let name = host.symbol(&configured.name);
+            let known = before.and_then(|before| before.backends.get(&name)).filter(|(known, _)| known == configured);
+            let backend = match known {
+                Some((_, backend)) => Arc::clone(backend),
+                None => Arc::new(Backend::new(configured, |api| simulated.url(api))?),
+            };
+            backends.insert(name, (configured.clone(), backend));
+        }
+        Ok(Self { catalogue: host.catalogue(), backends })
+    }
+
+    pub(crate) fn backend(&self, name: Symbol) -> Option<&Arc<Backend>> {
+        self.backends.get(&name).map(|(_, backend)| backend)
+    }
+}
+
+/// Whether every backend of a configuration could be used.
+pub(crate) fn check(configuration: &Configuration, simulated: &Simulated) -> Result<(), BackendError> {
+    let make = |configured: &BackendConfiguration| Backend::new(configured, |api| simulated.url(api));
+    configuration.backends.iter().try_for_each(|configured| make(configured).map(drop))
+}
