@@ -6,6 +6,7 @@ mod data;
 mod decide;
 mod demo;
 mod import;
+mod keys;
 mod kill;
 mod ledger;
 mod output;
@@ -38,6 +39,9 @@ struct Arguments {
 enum Command {
     /// Stand before your models: decide every call, meter it, settle it.
     Serve(serve::ServeArguments),
+    /// Say who may ask, and what each may claim.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Engage a switch on a running gateway.
     Kill(kill::KillArguments),
     /// Lift the switches of a running gateway that cover something.
@@ -80,6 +84,7 @@ enum PolicyCommand {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Keys(command) => keys::run(command),
         Command::Kill(arguments) => kill::kill(&arguments),
         Command::Unkill(arguments) => kill::unkill(&arguments),
         Command::Switches(arguments) => kill::switches(&arguments),

@@ -10,8 +10,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tollgate_core::Configuration;
 use tollgate_core::config::Api;
-use tollgate_gateway::{AdminClient, Bounds, Running, Script, Settings, SimulatedProvider, Times};
+use tollgate_gateway::{AdminClient, Bounds, KeyFile, Running, Script, Settings, SimulatedProvider, Times};
 
 use crate::output;
 use crate::setup::{self, SetupArguments};
@@ -32,7 +33,7 @@ pub(crate) struct ServeArguments {
     /// Where operators are answered.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4801")]
     admin: SocketAddr,
-    /// Listen on an address that others can reach, although whoever reaches it spends with the backends' keys.
+    /// Listen on an address that others can reach without keys, although whoever reaches it spends with the backends' keys.
     #[arg(long)]
     open: bool,
     /// A price table in LiteLLM's format, over the built-in one.
@@ -44,24 +45,32 @@ pub(crate) struct ServeArguments {
 }
 
 pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
-    for (name, address) in [("--listen", arguments.listen), ("--admin", arguments.admin)] {
-        let allowed = address.ip().is_loopback() || (arguments.open && name == "--listen");
-        if !allowed {
-            bail!(
-                "{name} {address} can be reached by others, and Tollgate has no keys of its own yet: {}",
-                match name {
-                    "--listen" => "put something that authenticates before it and say `--open`",
-                    _ => "use a loopback address",
-                }
-            );
-        }
-    }
+    let mut configuration = arguments.setup.configuration()?;
+    check_addresses(arguments, &configuration)?;
+    // Whatever becomes of the file until it is read again: what others can reach takes keys.
+    configuration.keys.required |= !arguments.listen.ip().is_loopback() && !arguments.open;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(arguments))
+    runtime.block_on(serve(arguments, configuration))
 }
 
-async fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
-    let configuration = arguments.setup.configuration()?;
+/// What others can reach takes keys, which stay required for as long as the gateway runs.
+fn check_addresses(arguments: &ServeArguments, configuration: &Configuration) -> anyhow::Result<()> {
+    let address = arguments.admin;
+    if !address.ip().is_loopback() {
+        bail!("--admin {address} can be reached by others: use a loopback address");
+    }
+    let address = arguments.listen;
+    let keys = configuration.keys.required || !KeyFile::of(&arguments.data).read()?.is_empty();
+    if !address.ip().is_loopback() && !keys && !arguments.open {
+        bail!(
+            "--listen {address} can be reached by others, who would spend with the backends' keys: make a key with `tollgate keys create`, \
+             or put something that authenticates before it and say `--open`"
+        );
+    }
+    Ok(())
+}
+
+async fn serve(arguments: &ServeArguments, configuration: Configuration) -> anyhow::Result<()> {
     let prices = setup::prices(arguments.prices.as_deref())?;
     let simulated = if arguments.simulate || arguments.setup.config.is_none() {
         Some(SimulatedProvider::start(TcpListener::bind("127.0.0.1:0").await?, Script::default())?)

@@ -8,10 +8,12 @@ use serde::Deserialize;
 use crate::form::{self, FormError};
 use crate::{Budget, Hosting, Milliseconds, OnError, Tier};
 
+mod keys;
 mod limits;
 mod records;
 mod reload;
 
+pub use keys::KeyRules;
 pub use limits::Limits;
 pub use records::RecordRules;
 pub use reload::{CandidateConfiguration, CandidateRules, PurityRules, QuarantineRules, ReloadRules};
@@ -31,6 +33,9 @@ pub struct Configuration {
     /// What a plugin may use.
     #[serde(default)]
     pub limits: Limits,
+    /// Who may ask.
+    #[serde(default)]
+    pub keys: KeyRules,
     /// Generations and files.
     #[serde(default)]
     pub reload: ReloadRules,
@@ -282,6 +287,7 @@ impl Configuration {
         if self.version != CONFIGURATION_VERSION {
             return Err(ConfigurationError::Version { found: self.version });
         }
+        self.check_key_rules()?;
         self.check_reload_rules()?;
         self.records.check()?;
         unique("models", self.models.iter().map(|model| model.name.as_str()))?;

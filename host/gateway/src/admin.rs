@@ -72,6 +72,8 @@ fn status(gateway: &Gateway) -> serde_json::Value {
         })).collect::<Vec<_>>(),
         "records": records(gateway),
         "switches": engaged(gateway).len(),
+        "keys": { "in_force": gateway.keys.in_force(), "known": gateway.keys.count() },
+        "untold": gateway.untold.document(),
         "under_way": gateway.tasks.len().saturating_sub(crate::gateway::OWN_TASKS),
     })
 }

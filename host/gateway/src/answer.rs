@@ -33,6 +33,9 @@ pub(crate) fn problem(problem: &Problem, api: Option<Api>) -> Response<Body> {
     if let Some(seconds) = problem.retry_after() {
         set_header(&mut response, "retry-after", &seconds.to_string());
     }
+    if status == StatusCode::UNAUTHORIZED {
+        set_header(&mut response, "www-authenticate", "Bearer");
+    }
     if !problem.should_retry() {
         set_header(&mut response, "x-should-retry", "false");
     }
@@ -53,6 +56,9 @@ pub(crate) async fn of_backend(
     set_header(&mut response, "x-tollgate-decision", &exchange.call.decision_name());
     set_header(&mut response, "x-tollgate-model", &gateway.host.symbols().display(exchange.candidate.model));
     set_header(&mut response, "x-tollgate-backend", &place.backend().name);
+    if exchange.call.identity.capped_priority.is_some() {
+        set_header(&mut response, "x-tollgate-priority", exchange.call.identity.priority.as_str());
+    }
     if exchange.dispatch.waited_ms > 0 {
         set_header(&mut response, "x-tollgate-waited-ms", &exchange.dispatch.waited_ms.to_string());
     }

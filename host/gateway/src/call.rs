@@ -144,7 +144,7 @@ impl Call {
             if failed.contains(&candidate.backend) || candidate.hosting == Hosting::Local && candidate.free_slots == 0 {
                 candidate.health = Health::Down;
             }
-            backend.api == self.request.api
+            backend.api == self.request.api && self.identity.tier.is_none_or(|tier| candidate.tier == tier)
         });
         candidates
     }

@@ -65,6 +65,7 @@ pub(crate) fn take_over(gateway: &Gateway) {
             Err(error) => told(&error),
         }
     }
+    gateway.keys.take_over(configuration.keys);
     if let Err(error) = gateway.upstream.reconfigure(&gateway.host) {
         told(&error);
     }

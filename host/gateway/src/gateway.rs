@@ -22,10 +22,12 @@ use tollgate_runtime::{Event, Host, HostBuilder, HostError, Watcher, Watching};
 use crate::accounts::Accounts;
 use crate::formats::{NextAction, Problem};
 use crate::http::{Body, Bounds, Server, json as json_answer};
+use crate::keys::{self, KeyFileError, Keys, Looked};
 use crate::records::Records;
 use crate::serving::Simulated;
 use crate::sessions::Sessions;
 use crate::switches::{self, Labels, RestoreError};
+use crate::untold::Untold;
 use crate::upstream::{BackendError, Upstream};
 use crate::{admin, answer, clock, configured, dispatch, ingress, outcomes};
 
@@ -115,6 +117,9 @@ pub enum GatewayError {
     /// The thread that watches the configuration.
     #[error("cannot watch the configuration: {0}")]
     Watch(std::io::Error),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
     /// A listener.
     #[error("cannot listen: {0}")]
     Listen(#[from] std::io::Error),
@@ -139,6 +144,8 @@ pub(crate) struct Gateway {
     pub(crate) upstream: Upstream,
     pub(crate) records: Records,
     pub(crate) sessions: Sessions,
+    pub(crate) keys: Keys,
+    pub(crate) untold: Untold,
     pub(crate) settings: Settings,
     /// Of this process: nobody outside can look for two bodies with the same hash.
     pub(crate) context_key: std::hash::RandomState,
@@ -199,6 +206,8 @@ impl Running {
             prices: ArcSwap::from_pointee(prices),
             records: Records::in_data(&settings.data),
             sessions: Sessions::default(),
+            keys: Keys::open(&settings.data, configuration.keys)?,
+            untold: Untold::default(),
             context_key: std::hash::RandomState::new(),
             log: Log(Box::new(move |line| log.line(line))),
             labels: Labels::default(),
@@ -217,6 +226,7 @@ impl Running {
         switches::restore(&gateway.settings.data, &gateway.host, &gateway.labels, clock::now_ms())?;
         sweep(&gateway);
         keep_switches(&gateway);
+        keep_keys(&gateway);
         let (for_front, for_admin) = (Arc::clone(&gateway), Arc::clone(&gateway));
         let bounds = gateway.settings.bounds;
         Ok(Self {
@@ -261,6 +271,9 @@ impl Running {
         self.gateway.ending.cancel();
         self.gateway.tasks.close();
         let _ = tokio::time::timeout(self.gateway.settings.times.last_word * 2, self.gateway.tasks.wait()).await;
+        if let Some(line) = self.gateway.untold.line() {
+            self.gateway.log.line(&line);
+        }
         if let Err(error) = self.gateway.accounts.flush() {
             self.gateway.log.line(&format!("ledger: {error}"));
         }
@@ -343,8 +356,8 @@ fn watch(gateway: &Gateway) -> Result<Option<Watching>, GatewayError> {
     Ok(Some(watcher.start().map_err(GatewayError::Watch)?))
 }
 
-/// Tasks that are no call: the one that sweeps and the one that writes switches down.
-pub(crate) const OWN_TASKS: usize = 2;
+/// Tasks that are no call: those that sweep, write switches down, and look at the keys.
+pub(crate) const OWN_TASKS: usize = 3;
 
 /// Ends lost reservations once a second, until the gateway ends.
 fn sweep(gateway: &Arc<Gateway>) {
@@ -383,12 +396,34 @@ fn keep_switches(gateway: &Arc<Gateway>) {
     });
 }
 
+/// Takes up what becomes of the keys, until the gateway ends.
+fn keep_keys(gateway: &Arc<Gateway>) {
+    let keeping = Arc::clone(gateway);
+    gateway.tasks.spawn(async move {
+        let mut look = tokio::time::interval(keys::LOOK);
+        loop {
+            tokio::select! {
+                () = keeping.ending.cancelled() => return,
+                _ = look.tick() => match keeping.keys.look() {
+                    Looked::Same => {}
+                    Looked::Changed { keys } => keeping.log.line(&format!("keys: {keys} from now on")),
+                    Looked::Failed(error) => keeping.log.line(&format!("keys: {error}")),
+                },
+            }
+        }
+    });
+}
+
 /// Answers one request of a client. The work is a task of its own: a client that leaves does not leave a call half settled.
 async fn answer_client(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
     let (path, api) = (request.uri().path().to_owned(), ingress::guess_api(request.uri().path(), request.headers()));
     match (request.method(), path.as_str()) {
         (&Method::GET, "/healthz") => return json_answer(StatusCode::OK, &json!({ "status": "ok" })),
-        (&Method::GET, "/v1/models") => return models(gateway, request.headers()),
+        (&Method::GET, "/v1/models") => {
+            let listed =
+                gateway.keys.caller(request.headers(), clock::now_ms()).map(|_| models(gateway, request.headers()));
+            return listed.unwrap_or_else(|error| answer::problem(&ingress::no_access(&error), api));
+        }
         (&Method::POST, "/tollgate/v1/outcomes") => return outcomes::answer(gateway, request).await,
         _ => {}
     }

@@ -3,18 +3,17 @@
 //! | name | from, in this order |
 //! |---|---|
 //! | run | `x-tollgate-run`, baggage `tollgate.run`, metadata `tollgate_run`, `x-litellm-trace-id`, the trace of `traceparent`, else the key's calls without a gap of 30 minutes |
-//! | task, task type, stage, priority, attempt | `x-tollgate-…`, baggage, metadata; the task is the run where none is named |
-//! | user | `user` of OpenAI, `metadata.user_id` of Anthropic |
-//! | other scopes | `x-tollgate-scope: team=red, project=checkout` |
+//! | task, task type, stage, priority, attempt, tier | `x-tollgate-…`, baggage, metadata; the task is the run where none is named |
+//! | other scopes | `x-tollgate-scope: team=red, project=checkout`, baggage `tollgate.team`, metadata `tollgate_team`, else the key's own |
+//! | user | as other scopes, else `user` of OpenAI, `metadata.user_id` of Anthropic, where the key may claim it |
 
 use http::HeaderMap;
-use sha2::{Digest, Sha256};
-use tollgate_core::{Priority, Scope, ScopeKind, Symbols};
+use tollgate_core::{Priority, Scope, ScopeKind, Symbols, Tier};
 
 use crate::formats::ModelRequest;
+use crate::keys::{Caller, ClaimError, is_name};
 use crate::sessions::Sessions;
 
-/// Whose calls these are, without a trace of the secret itself.
 pub(crate) const SCOPE_HEADER: &str = "x-tollgate-scope";
 
 /// Who asks.
@@ -25,11 +24,18 @@ pub(crate) struct Identity {
     pub(crate) task_type: Option<String>,
     pub(crate) stage: Option<String>,
     pub(crate) priority: Priority,
+    /// The priority that was asked for, where it is above what the key may have.
+    pub(crate) capped_priority: Option<Priority>,
+    /// The tier that the caller chose, which it has the right to.
+    pub(crate) tier: Option<Tier>,
     /// How many times the caller has tried before.
     pub(crate) tried_before: u32,
     /// At most one of each kind; run and key always.
     pub(crate) scopes: Vec<Scope>,
     pub(crate) trace: Option<String>,
+    /// The caller named its run, and not only a session.
+    pub(crate) names_run: bool,
+    pub(crate) names_task: bool,
 }
 
 /// A name that cannot be taken. The caller reads this.
@@ -39,6 +45,8 @@ pub(crate) enum IdentityError {
     Name { name: String },
     #[error("`{name}: {value}`: {problem}")]
     Value { name: String, value: String, problem: String },
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
 }
 
 impl Identity {
@@ -46,38 +54,53 @@ impl Identity {
     pub(crate) fn read(
         headers: &HeaderMap,
         request: &ModelRequest,
+        caller: &Caller,
         sessions: &Sessions,
         now_ms: u64,
     ) -> Result<Self, IdentityError> {
         let named = |name: &str| named(headers, &request.metadata, name);
-        let key = key_name(headers);
         let trace = trace_id(headers);
-        let session =
-            header(headers, "x-litellm-trace-id")?.or_else(|| trace.clone()).map(|session| format!("{key}/{session}"));
-        let run = match named("run")? {
-            Some(run) => run,
-            None => session.unwrap_or_else(|| sessions.of(&key, now_ms)),
-        };
-        let task = named("task")?;
+        let session = header(headers, "x-litellm-trace-id")?.or_else(|| trace.clone());
+        let (named_run, named_task) = (named("run")?, named("task")?);
+        let (names_run, names_task) = (named_run.is_some(), named_task.is_some());
+        let run = named_run.unwrap_or_else(|| match session {
+            Some(session) => format!("{}/{session}", caller.name()),
+            None => sessions.of(caller.name(), now_ms),
+        });
+        let asked: Priority = parsed(named("priority")?, "x-tollgate-priority")?.unwrap_or_default();
+        let tier = parsed(named("tier")?, "x-tollgate-tier")?;
+        if tier.is_some() {
+            caller.override_tier()?;
+        }
         let mut identity = Self {
-            task: task.unwrap_or_else(|| run.clone()),
+            task: named_task.unwrap_or_else(|| run.clone()),
             task_type: named("task-type")?,
             stage: named("stage")?,
-            priority: parsed(named("priority")?, "x-tollgate-priority")?.unwrap_or_default(),
+            priority: asked.min(caller.priority_cap()),
+            capped_priority: (asked > caller.priority_cap()).then_some(asked),
+            tier,
             tried_before: parsed::<u32>(named("attempt")?, "x-tollgate-attempt")?
                 .map_or(0, |attempt| attempt.saturating_sub(1)),
             scopes: Vec::new(),
             trace,
+            names_run,
+            names_task,
             run,
         };
-        identity.add(ScopeKind::Key, key);
         identity.add(ScopeKind::Run, identity.run.clone());
-        if let Some(user) = request.user.as_deref().filter(|user| is_name(user)) {
-            identity.add(ScopeKind::User, user.to_owned());
+        for (kind, name) in claims(headers, &request.metadata)? {
+            caller.claim(kind, &name)?;
+            // A caller cannot rename its key or its run.
+            if kind != ScopeKind::Key {
+                identity.add(kind, name);
+            }
         }
-        for scope in header(headers, SCOPE_HEADER)?.iter().flat_map(|list| list.split(',')) {
-            let (kind, name) = scope_of(scope.trim())?;
-            identity.add(kind, name);
+        identity.add(ScopeKind::Key, caller.name().to_owned());
+        identity.add_own(caller);
+        // What SDKs send of themselves is no claim: of a user that the key cannot claim nothing is said.
+        let user = request.user.as_deref().filter(|user| is_name(user));
+        if let Some(user) = user.filter(|user| caller.claim(ScopeKind::User, user).is_ok()) {
+            identity.add(ScopeKind::User, user.to_owned());
         }
         Ok(identity)
     }
@@ -87,7 +110,16 @@ impl Identity {
         self.scopes.iter().find(|scope| scope.kind == kind).map(|scope| &*scope.name)
     }
 
-    /// A scope named before stays: a caller cannot rename its key or its run.
+    /// The key's own scopes, where the request says nothing of their kind.
+    pub(crate) fn add_own(&mut self, caller: &Caller) {
+        for kind in ScopeKind::ALL {
+            if let Some(own) = caller.own(kind) {
+                self.add(kind, own.to_owned());
+            }
+        }
+    }
+
+    /// A scope named before stays.
     fn add(&mut self, kind: ScopeKind, name: String) {
         if self.scope(kind).is_none() {
             self.scopes.push(Scope::new(kind, name));
@@ -95,15 +127,24 @@ impl Identity {
     }
 }
 
-/// What a key is called: the beginning of its SHA-256, which says nothing about it.
-pub(crate) fn key_name(headers: &HeaderMap) -> String {
-    let secret =
-        headers.get("x-api-key").or_else(|| headers.get(http::header::AUTHORIZATION)).map(http::HeaderValue::as_bytes);
-    let Some(secret) = secret.map(|secret| secret.strip_prefix(b"Bearer ").unwrap_or(secret)) else {
-        return "anonymous".to_owned();
-    };
-    let digest = Sha256::digest(secret);
-    digest.iter().take(6).fold("key-".to_owned(), |name, byte| format!("{name}{byte:02x}"))
+/// The scopes that a request claims, those of the header first.
+fn claims(headers: &HeaderMap, metadata: &[(String, String)]) -> Result<Vec<(ScopeKind, String)>, IdentityError> {
+    let mut claims = Vec::new();
+    for list in headers.get_all(SCOPE_HEADER) {
+        let list = list.to_str().map_err(|_| IdentityError::Name { name: SCOPE_HEADER.to_owned() })?;
+        for scope in list.split(',') {
+            claims.push(scope_of(scope.trim())?);
+        }
+    }
+    // The run has been read already, with everything else that may name it.
+    for kind in ScopeKind::ALL.into_iter().filter(|kind| *kind != ScopeKind::Run) {
+        let member = format!("tollgate_{}", kind.as_str().replace('-', "_"));
+        let of_metadata = metadata.iter().find(|(name, _)| *name == member).map(|(_, value)| value.clone());
+        for name in [baggage(headers, &format!("tollgate.{kind}")), of_metadata].into_iter().flatten() {
+            claims.push(if is_name(&name) { (kind, name) } else { return Err(IdentityError::Name { name: member }) });
+        }
+    }
+    Ok(claims)
 }
 
 fn scope_of(scope: &str) -> Result<(ScopeKind, String), IdentityError> {
@@ -136,11 +177,6 @@ fn header(headers: &HeaderMap, name: &str) -> Result<Option<String>, IdentityErr
     }
 }
 
-/// Names go into records and tables, and must not take over a terminal.
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= Symbols::MAX_NAME_BYTES && !name.contains(char::is_control)
-}
-
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
     value: Option<String>,
     name: &str,
@@ -161,7 +197,20 @@ fn baggage(headers: &HeaderMap, name: &str) -> Option<String> {
     let lists = headers.get_all("baggage").iter().filter_map(|list| list.to_str().ok());
     let mut members =
         lists.flat_map(|list| list.split(',')).filter_map(|member| member.split(';').next()?.split_once('='));
-    members.find(|(known, _)| known.trim() == name).map(|(_, value)| value.trim().to_owned())
+    members.find(|(known, _)| known.trim() == name).map(|(_, value)| percent_decoded(value.trim()))
+}
+
+/// Values of `baggage` are percent-encoded; what is no code stands for itself.
+fn percent_decoded(value: &str) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.get(..2).filter(|_| *first == b'%').and_then(|code| std::str::from_utf8(code).ok());
+        let decoded = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+        bytes.push(decoded.unwrap_or(*first));
+        rest = if decoded.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The trace of W3C `traceparent`: 32 hexadecimal digits that are not all zero.
@@ -178,16 +227,34 @@ mod tests {
     use bytes::Bytes;
     use http::HeaderValue;
     use tollgate_core::config::Api;
+    use tollgate_core::config::KeyRules;
 
     use super::*;
+    use crate::keys::{Keys, Right, holder};
 
+    /// Of a request where there are no keys.
     fn read(headers: &[(&'static str, &str)], body: &'static str) -> Result<Identity, IdentityError> {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::open(folder.path(), KeyRules::default()).unwrap();
+        let caller = keys.caller(&map(headers), 0).unwrap();
+        read_of(&caller, headers, body)
+    }
+
+    fn read_of(
+        caller: &Caller,
+        headers: &[(&'static str, &str)],
+        body: &'static str,
+    ) -> Result<Identity, IdentityError> {
+        let request = ModelRequest::parse(Api::Openai, Bytes::from_static(body.as_bytes())).unwrap();
+        Identity::read(&map(headers), &request, caller, &Sessions::default(), 1_000)
+    }
+
+    fn map(headers: &[(&'static str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        let request = ModelRequest::parse(Api::Openai, Bytes::from_static(body.as_bytes())).unwrap();
-        Identity::read(&map, &request, &Sessions::default(), 1_000)
+        map
     }
 
     const BODY: &str = r#"{"model":"m","user":"ada"}"#;
@@ -238,6 +305,43 @@ mod tests {
         ] {
             let error = read(&[(name, value)], BODY).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_brings_its_scopes_and_claims_no_others_by_any_way() {
+        let caller = holder(&["team=red", "project=shop"], &[]);
+        let identity = read_of(&caller, &[("x-tollgate-priority", "high")], BODY).unwrap();
+        let scope = |kind| identity.scope(kind);
+        assert_eq!((scope(ScopeKind::Team), scope(ScopeKind::Project)), (Some("red"), Some("shop")));
+        assert_eq!((scope(ScopeKind::Key), scope(ScopeKind::User)), (Some("ci"), None), "no word of a user it has not");
+        assert_eq!((identity.priority, identity.capped_priority), (Priority::Normal, Some(Priority::High)));
+        for (headers, body) in [
+            (&[("x-tollgate-scope", "team=red,team=blue")][..], BODY),
+            (&[("x-tollgate-scope", "team=red"), ("x-tollgate-scope", "team=blue")], BODY),
+            (&[("x-tollgate-scope", "key=boss")], BODY),
+            (&[("x-tollgate-scope", "team=red"), ("baggage", "tollgate.team=%62lue")], BODY),
+            (&[], r#"{"model":"m","metadata":{"tollgate_work_item":"w"}}"#),
+            (&[("x-tollgate-tier", "premium")], BODY),
+        ] {
+            let refused = read_of(&caller, headers, body).unwrap_err();
+            assert!(matches!(refused, IdentityError::Claim(_)), "{headers:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn the_rights_of_a_key_open_what_they_name() {
+        let caller = holder(&["team=red"], &[Right::Claim, Right::OverrideTier]);
+        let headers = [("baggage", "tollgate.work-item=a%20b"), ("x-tollgate-tier", "premium")];
+        let identity = read_of(&caller, &headers, BODY).unwrap();
+        assert_eq!(identity.scope(ScopeKind::WorkItem), Some("a b"));
+        assert_eq!((identity.scope(ScopeKind::User), identity.tier), (Some("ada"), Some(Tier::Premium)));
+    }
+
+    #[test]
+    fn baggage_is_decoded() {
+        for (value, decoded) in [("a%20b", "a b"), ("100%", "100%"), ("%zz%4", "%zz%4"), ("%C3%A9", "é"), ("", "")] {
+            assert_eq!(percent_decoded(value), decoded);
         }
     }
 }

@@ -9,7 +9,8 @@ use tollgate_core::config::Api;
 use crate::call::Call;
 use crate::formats::{ModelRequest, NextAction, Problem};
 use crate::http::{BodyError, read_body};
-use crate::identity::Identity;
+use crate::identity::{Identity, IdentityError};
+use crate::keys::{AccessError, ClaimError, RunError};
 use crate::{Gateway, clock};
 
 /// The paths that are metered, by the format they speak.
@@ -39,6 +40,7 @@ pub(crate) async fn read(gateway: &Gateway, request: Request<Incoming>) -> Resul
     if parts.method != http::Method::POST {
         return Err(Problem::new(405, "method-not-allowed", "use POST", NextAction::ChangeRequest));
     }
+    let caller = gateway.keys.caller(&parts.headers, started_ms).map_err(|error| no_access(&error))?;
     let bounds = gateway.settings.bounds;
     let body = read_body(body, bounds.body_bytes, bounds.body_time).await.map_err(|error| match error {
         BodyError::TooLarge { .. } => Problem::new(413, "body-too-large", error.to_string(), NextAction::ChangeRequest),
@@ -48,8 +50,49 @@ pub(crate) async fn read(gateway: &Gateway, request: Request<Incoming>) -> Resul
     let context = gateway.context_key.hash_one(&body);
     let request =
         ModelRequest::parse(api, body).map_err(|error| Problem::bad_request("invalid-request", error.to_string()))?;
-    let identity = Identity::read(&parts.headers, &request, &gateway.sessions, started_ms)
-        .map_err(|error| Problem::bad_request("invalid-identity", error.to_string()))?;
+    let identity = Identity::read(&parts.headers, &request, &caller, &gateway.sessions, started_ms)
+        .map_err(|error| unidentified(&error))?;
+    gateway
+        .keys
+        .runs
+        .call(&caller, &identity.run, &identity.scopes, started_ms)
+        .map_err(|error| not_its_run(&error))?;
+    let mut headers = parts.headers;
+    caller.keep_secrets(&mut headers);
     let (id, decided) = (crate::random_id(), Mutex::default());
-    Ok(Call { id, decided, request, identity, headers: parts.headers, started_ms, context })
+    let call = Call { id, decided, request, identity, headers, started_ms, context };
+    if let Some(line) = gateway.untold.dispatch(call.task(), call.identity.names_run, call.identity.names_task) {
+        gateway.log.line(&line);
+    }
+    Ok(call)
+}
+
+/// The caller has no key that is valid here.
+pub(crate) fn no_access(error: &AccessError) -> Problem {
+    let code = match error {
+        AccessError::Missing => "missing-key",
+        AccessError::Invalid => "invalid-key",
+    };
+    Problem::new(401, code, error.to_string(), NextAction::Stop)
+}
+
+fn unidentified(error: &IdentityError) -> Problem {
+    match error {
+        IdentityError::Claim(ClaimError::Tier { .. }) => {
+            Problem::new(403, "tier-not-allowed", error.to_string(), NextAction::ChangeRequest)
+        }
+        IdentityError::Claim(_) => Problem::new(403, "scope-not-owned", error.to_string(), NextAction::ChangeRequest),
+        IdentityError::Name { .. } | IdentityError::Value { .. } => {
+            Problem::bad_request("invalid-identity", error.to_string())
+        }
+    }
+}
+
+pub(crate) fn not_its_run(error: &RunError) -> Problem {
+    match error {
+        RunError::Foreign { .. } => Problem::new(403, "run-not-owned", error.to_string(), NextAction::ChangeRequest),
+        RunError::TooMany { retry_after_s, .. } => {
+            Problem::new(429, "too-many-runs", error.to_string(), NextAction::RetryAfter(*retry_after_s))
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | how a request becomes an answer | `dispatch.rs`, one function |
 //! | what is read from and changed in a request, what an answer used | `formats/` |
-//! | who asks | `identity.rs` |
+//! | who asks, and what they may claim | `identity.rs`, `keys/` |
 //! | what is asked of the ledger | `accounts.rs` |
 //! | what a decision means for a caller | `verdict.rs` |
 //! | where it goes, and what it needs to go | `upstream.rs` |
@@ -26,6 +26,7 @@ mod gateway;
 mod http;
 mod identity;
 mod ingress;
+mod keys;
 mod outcomes;
 mod records;
 mod serving;
@@ -34,6 +35,7 @@ mod settle;
 mod simulate;
 mod stream;
 mod switches;
+mod untold;
 mod upstream;
 mod verdict;
 
@@ -42,6 +44,9 @@ pub use client::{AdminClient, AdminError};
 use gateway::Gateway;
 pub use gateway::{GatewayError, LogLine, Running, Settings, Times};
 pub use http::Bounds;
+pub use keys::{
+    KeyDocument, KeyFile, KeyFileError, NewKey, OwnScope, OwnScopeError, Right, SecretDocument, SecretHash,
+};
 pub use records::{NamesOf, RECORDS_FOLDER, policy_set};
 pub use simulate::{Billed, Received, Script, SimulatedProvider};
 pub use switches::{Evidence, RestoreError, SwitchDocument};

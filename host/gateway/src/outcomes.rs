@@ -1,7 +1,7 @@
 //! `POST /tollgate/v1/outcomes`: what only the caller knows about a task, such as that its tests failed.
 //!
-//! Anyone may report what counts against a task. That it succeeded lifts its ceilings, so only the verifier may say it, with the
-//! admin token.
+//! Whoever may ask may report what counts against a task. That it succeeded lifts its ceilings, so only a verifier may say it: a key
+//! with that right, or the admin token.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use tollgate_core::{Failure, Reference, Report, Scope, ScopeKind, ScopePath, Sta
 
 use crate::formats::{NextAction, Problem};
 use crate::http::{Body, json as json_answer, read_body};
-use crate::{Gateway, admin, answer, call, clock, identity};
+use crate::keys::{Caller, Right};
+use crate::{Gateway, admin, answer, call, clock, ingress};
 
 /// The largest outcome in bytes.
 const MAX_BYTES: usize = 64 << 10;
@@ -64,17 +65,23 @@ pub(crate) async fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>) -
 }
 
 async fn take(gateway: &Gateway, request: Request<Incoming>) -> Result<(), Problem> {
-    let verifier = admin::is_authorised(gateway, request.headers());
-    let key = identity::key_name(request.headers());
+    let admin = admin::is_authorised(gateway, request.headers());
+    let caller = match admin {
+        true => Caller::Anyone("admin".to_owned()),
+        false => gateway.keys.caller(request.headers(), clock::now_ms()).map_err(|error| ingress::no_access(&error))?,
+    };
     let body = read_body(request.into_body(), MAX_BYTES, gateway.settings.bounds.body_time).await;
     let body = body.map_err(|error| Problem::bad_request("invalid-outcome", error.to_string()))?;
     let outcome: Outcome =
         serde_json::from_slice(&body).map_err(|error| Problem::bad_request("invalid-outcome", error.to_string()))?;
-    if outcome.status == Word::Success && !verifier {
-        let detail = "only the verifier may report a success: send the admin token as a bearer";
+    if outcome.status == Word::Success && !admin && !caller.may(Right::Verify) {
+        let detail = "only a verifier may report a success: send a key with the right `verify`, or the admin token";
         return Err(Problem::new(403, "not-the-verifier", detail, NextAction::Stop));
     }
-    gateway.accounts.record(&outcome.report(gateway, &key));
+    gateway.keys.runs.outcome(&caller, &outcome.run).map_err(|error| ingress::not_its_run(&error))?;
+    let report = outcome.report(gateway, caller.name());
+    gateway.untold.outcome(report.task);
+    gateway.accounts.record(&report);
     if outcome.finished {
         gateway.accounts.finish_run(Reference::of(&outcome.run));
     }
