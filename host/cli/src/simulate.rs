@@ -1,6 +1,10 @@
 //! `tollgate simulate`: what is not there, so that the rest can be tried.
 
+use std::fs::File;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,7 +12,7 @@ use clap::{Args, Subcommand};
 use tokio::net::TcpListener;
 use tollgate_core::Milliseconds;
 use tollgate_core::config::Api;
-use tollgate_gateway::{Script, SimulatedProvider};
+use tollgate_gateway::{BillLine, Script, SimulatedProvider};
 
 use crate::output;
 
@@ -36,6 +40,10 @@ pub(crate) struct ProviderArguments {
     /// How many of a thousand requests fail.
     #[arg(long, value_name = "PERMILLE", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
     faults: u32,
+    /// Write a line of JSON for each answer it would bill: the request's trace, the model, the usage, and whether the caller was
+    /// told.
+    #[arg(long, value_name = "FILE")]
+    bill: Option<PathBuf>,
 }
 
 pub(crate) fn run(command: &SimulateCommand) -> anyhow::Result<()> {
@@ -49,7 +57,10 @@ pub(crate) fn run(command: &SimulateCommand) -> anyhow::Result<()> {
         let listener = TcpListener::bind(arguments.listen).await;
         let listener = listener
             .with_context(|| format!("cannot listen on {}: free it, or give another --listen", arguments.listen))?;
-        let provider = SimulatedProvider::start(listener, script)?;
+        let provider = match &arguments.bill {
+            Some(file) => SimulatedProvider::start_billing(listener, script, bill_line(file)?)?,
+            None => SimulatedProvider::start(listener, script)?,
+        };
         output::print(&format!(
             "a simulated provider\n\n  OPENAI_BASE_URL={}\n  ANTHROPIC_BASE_URL={}\n",
             provider.url(Api::Openai),
@@ -58,4 +69,18 @@ pub(crate) fn run(command: &SimulateCommand) -> anyhow::Result<()> {
         tokio::signal::ctrl_c().await?;
         Ok(())
     })
+}
+
+/// Each line is written whole and at once, so that the bill is there whatever happens to whom.
+fn bill_line(file: &Path) -> anyhow::Result<BillLine> {
+    let failed = || format!("cannot write `{}`", file.display());
+    let out = Mutex::new(File::create(file).with_context(failed)?);
+    Ok(Box::new(move |bill| {
+        let mut line = serde_json::to_vec(bill).expect("a bill is plain data");
+        line.push(b'\n');
+        let written = out.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
+        if let Err(error) = written {
+            output::warn(&format!("a bill was not written: {error}"));
+        }
+    }))
 }

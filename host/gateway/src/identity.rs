@@ -214,7 +214,7 @@ fn percent_decoded(value: &str) -> String {
 }
 
 /// The trace of W3C `traceparent`: 32 hexadecimal digits that are not all zero.
-fn trace_id(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
     let trace = headers.get("traceparent")?.to_str().ok()?.split('-').nth(1)?;
     let is_id = trace.len() == 32
         && trace.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -48,7 +48,7 @@ pub use keys::{
     KeyDocument, KeyFile, KeyFileError, NewKey, OwnScope, OwnScopeError, Right, SecretDocument, SecretHash,
 };
 pub use records::{NamesOf, RECORDS_FOLDER, policy_set};
-pub use simulate::{Billed, Received, Script, SimulatedProvider};
+pub use simulate::{BillLine, Billed, Received, Script, SimulatedProvider};
 pub use switches::{Evidence, RestoreError, SwitchDocument};
 pub use upstream::BackendError;
 

@@ -23,6 +23,8 @@ pub(super) struct Frame {
 /// One answer.
 pub(super) struct Exchange {
     pub(super) id: String,
+    /// The caller's trace.
+    trace: Option<String>,
     pub(super) model: String,
     /// One for each token.
     pub(super) words: Vec<&'static str>,
@@ -32,7 +34,13 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn plan(api: Api, asked: &Value, body: &[u8], plan: &Plan, cached: impl FnOnce(u64) -> bool) -> Self {
+    pub(super) fn plan(
+        (api, trace): (Api, Option<String>),
+        asked: &Value,
+        body: &[u8],
+        plan: &Plan,
+        cached: impl FnOnce(u64) -> bool,
+    ) -> Self {
         let limit = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| asked.get(name)?.as_u64());
         let output = limit.map_or(plan.output, |limit| plan.output.min(limit));
         let model = asked.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -45,6 +53,7 @@ impl Exchange {
         };
         Self {
             id: format!("{prefix}-{:016x}", plan.number),
+            trace,
             usage: Usage { output, ..input(api, asked, body, &model, cached) },
             model,
             words,
@@ -55,7 +64,7 @@ impl Exchange {
     /// What is billed once so many tokens were written.
     pub(super) fn bill(&self, written: u64, told: bool) -> Billed {
         let usage = Usage { output: self.usage.output.min(written), ..self.usage };
-        Billed { id: self.id.clone(), model: self.model.clone(), usage, told }
+        Billed { id: self.id.clone(), trace: self.trace.clone(), model: self.model.clone(), usage, told }
     }
 
     pub(super) fn text(&self) -> String {

@@ -17,12 +17,15 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, channel::Channel};
 use hyper::body::Incoming;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tollgate_core::{Usage, config::Api};
 
 use crate::http::{Body, Bounds, Broken, Server, json as json_answer, read_body, set_header, typed};
+use crate::identity::trace_id;
 use exchange::{Exchange, Frame};
 use plan::{Fault, Plan};
 
@@ -55,10 +58,12 @@ pub struct Received {
 }
 
 /// What one request would have been billed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Billed {
     /// The answer's id.
     pub id: String,
+    /// The trace that the request's `traceparent` names, by which a bill is found again.
+    pub trace: Option<String>,
     /// The model that answered.
     pub model: String,
     /// What it used, as far as it came.
@@ -66,6 +71,9 @@ pub struct Billed {
     /// The caller was told.
     pub told: bool,
 }
+
+/// Hears of each bill as it is made.
+pub type BillLine = Box<dyn Fn(&Billed) + Send + Sync>;
 
 /// Bills and prefixes that are remembered; the oldest beyond it are dropped.
 const REMEMBERED: usize = 65_536;
@@ -86,6 +94,28 @@ struct State {
     billed: Mutex<VecDeque<Billed>>,
     prefixes: Mutex<HashSet<u64>>,
     paused: watch::Sender<bool>,
+    open_streams: watch::Sender<usize>,
+    tell: BillLine,
+}
+
+/// A stream whose reader is there; dropped with the stream's body.
+struct Open {
+    state: Arc<State>,
+    reader_left: CancellationToken,
+}
+
+impl Open {
+    fn new(state: &Arc<State>) -> Self {
+        state.open_streams.send_modify(|open| *open += 1);
+        Self { state: Arc::clone(state), reader_left: CancellationToken::new() }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.reader_left.cancel();
+        self.state.open_streams.send_modify(|open| *open -= 1);
+    }
 }
 
 impl SimulatedProvider {
@@ -94,12 +124,22 @@ impl SimulatedProvider {
     /// # Errors
     /// When the listener has no address.
     pub fn start(listener: TcpListener, script: Script) -> std::io::Result<Self> {
+        Self::start_billing(listener, script, Box::new(|_| {}))
+    }
+
+    /// The same, and tells each bill as it is made; that of an answer before the answer's end is sent.
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub fn start_billing(listener: TcpListener, script: Script, tell: BillLine) -> std::io::Result<Self> {
         let state = Arc::new(State {
             script,
             received: Mutex::default(),
             billed: Mutex::default(),
             prefixes: Mutex::default(),
             paused: watch::Sender::new(false),
+            open_streams: watch::Sender::new(0),
+            tell,
         });
         let answering = Arc::clone(&state);
         let server = Server::start(listener, Bounds::default(), move |request| {
@@ -127,6 +167,12 @@ impl SimulatedProvider {
     /// Lets them go.
     pub fn resume(&self) {
         self.state.paused.send_replace(false);
+    }
+
+    /// Waits until nobody reads a stream any more.
+    pub async fn streams_ended(&self) {
+        // The sender lives as long as this provider does.
+        let _ = self.state.open_streams.subscribe().wait_for(|open| *open == 0).await;
     }
 
     /// The last requests, oldest first.
@@ -191,27 +237,40 @@ impl State {
         if let Some(refused) = refusal(api, plan.fault) {
             return refused;
         }
-        let exchange = Exchange::plan(api, &asked, &body, &plan, |prefix| self.cached(prefix));
+        let trace = trace_id(&parts.headers);
+        let exchange = Exchange::plan((api, trace), &asked, &body, &plan, |prefix| self.cached(prefix));
         if asked.get("stream").and_then(Value::as_bool).unwrap_or(false) {
             return self.stream(api, &asked, exchange, plan);
         }
+        self.whole(api, &exchange, &plan)
+    }
+
+    fn whole(self: &Arc<Self>, api: Api, exchange: &Exchange, plan: &Plan) -> Response<Body> {
         let mut answer = match api {
-            Api::Openai => openai::whole(&exchange),
-            Api::Anthropic => anthropic::whole(&exchange),
+            Api::Openai => openai::whole(exchange),
+            Api::Anthropic => anthropic::whole(exchange),
         };
-        let told = plan.tells_usage;
-        if !told && let Some(answer) = answer.as_object_mut() {
+        if !plan.tells_usage
+            && let Some(answer) = answer.as_object_mut()
+        {
             answer.remove("usage");
         }
-        remember(&self.billed, REMEMBERED, exchange.bill(u64::MAX, told));
+        let told = plan.tells_usage && !matches!(plan.fault, Some(Fault::Garbage | Fault::BreakAfter(_)));
+        self.bill(exchange.bill(u64::MAX, told));
         let mut response = match plan.fault {
             Some(Fault::Garbage) => {
                 typed(StatusCode::OK, "application/json", "{\"choices\": [{{{ not what was announced")
             }
+            Some(Fault::BreakAfter(_)) => half(&answer),
             _ => json_answer(StatusCode::OK, &answer),
         };
         set_header(&mut response, "request-id", &exchange.id);
         response
+    }
+
+    fn bill(&self, bill: Billed) {
+        (self.tell)(&bill);
+        remember(&self.billed, REMEMBERED, bill);
     }
 
     /// Whether a prefix is in the cache; it is from now on.
@@ -232,13 +291,19 @@ impl State {
             Api::Anthropic => anthropic::frames(&exchange, plan.tells_usage),
         };
         let (sender, body) = Channel::<Bytes, Broken>::new(1);
+        let open = Open::new(&self);
+        let reader_left = open.reader_left.clone();
+        let body = body.map_frame(move |frame| {
+            let _open_until_dropped = &open;
+            frame
+        });
         let id = exchange.id.clone();
         // It ends with its last frame, or when the client has left.
         #[expect(
             clippy::disallowed_methods,
             reason = "a simulated answer has nothing to settle: it may die with the process"
         )]
-        tokio::spawn(async move { self.play(api, &exchange, &plan, frames, sender).await });
+        tokio::spawn(async move { self.play(api, &exchange, &plan, frames, (sender, reader_left)).await });
         let mut response = Response::new(body.boxed_unsync());
         set_header(&mut response, "content-type", "text/event-stream; charset=utf-8");
         set_header(&mut response, "request-id", &id);
@@ -251,23 +316,27 @@ impl State {
         exchange: &Exchange,
         plan: &Plan,
         frames: Vec<Frame>,
-        mut sender: http_body_util::channel::Sender<Bytes, Broken>,
+        (mut sender, reader_left): (http_body_util::channel::Sender<Bytes, Broken>, CancellationToken),
     ) {
         let (mut written, mut told) = (0, false);
         for frame in frames {
             if frame.is_token {
                 match plan.fault {
                     Some(Fault::BreakAfter(tokens)) if written >= tokens => {
-                        remember(&self.billed, REMEMBERED, exchange.bill(written, told));
+                        self.bill(exchange.bill(written, told));
                         return sender.abort(Broken);
                     }
-                    // Until the client has left.
                     Some(Fault::StallAfter(tokens)) if written >= tokens => {
-                        remember(&self.billed, REMEMBERED, exchange.bill(written, told));
-                        return std::future::pending().await;
+                        self.bill(exchange.bill(written, told));
+                        return reader_left.cancelled().await;
+                    }
+                    Some(Fault::Garbage) => {
+                        self.bill(exchange.bill(written, told));
+                        let _ = sender.send_data("data: {{{ not what was announced".into()).await;
+                        return;
                     }
                     Some(Fault::ErrorAfter(tokens)) if written >= tokens => {
-                        remember(&self.billed, REMEMBERED, exchange.bill(written, told));
+                        self.bill(exchange.bill(written, told));
                         let event = match api {
                             Api::Openai => openai::error_frame(),
                             Api::Anthropic => anthropic::error_frame(),
@@ -287,8 +356,21 @@ impl State {
             written += u64::from(frame.is_token);
             told |= frame.tells_usage;
         }
-        remember(&self.billed, REMEMBERED, exchange.bill(written, told));
+        self.bill(exchange.bill(written, told));
     }
+}
+
+/// Half of an answer, and then the connection ends.
+fn half(answer: &Value) -> Response<Body> {
+    let text = answer.to_string();
+    let (mut sender, body) = Channel::<Bytes, Broken>::new(1);
+    let first = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
+    // The channel is new and has room for one.
+    let _ = sender.try_send(hyper::body::Frame::data(first));
+    sender.abort(Broken);
+    let mut response = Response::new(body.boxed_unsync());
+    set_header(&mut response, "content-type", "application/json");
+    response
 }
 
 fn error(api: Api, status: StatusCode, message: &str) -> Response<Body> {
