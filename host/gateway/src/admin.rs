@@ -97,7 +97,7 @@ fn list(gateway: &Gateway) -> serde_json::Value {
     json!({ "switches": engaged(gateway) })
 }
 
-async fn kill(gateway: &Gateway, request: Request<Incoming>) -> Result<serde_json::Value, Problem> {
+async fn kill(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<serde_json::Value, Problem> {
     let asked: KillRequest = read(gateway, request).await?;
     if asked.reason.trim().is_empty() || asked.author.trim().is_empty() {
         return Err(Problem::bad_request("invalid-switch", "a switch needs a `reason` and an `author`"));
@@ -116,12 +116,12 @@ async fn kill(gateway: &Gateway, request: Request<Incoming>) -> Result<serde_jso
     let switch = switches::read(&gateway.host, &gateway.labels, &document).map_err(|error| invalid(&error))?;
     gateway.host.engage(switch).map_err(|error| invalid(&error))?;
     gateway.ring();
-    save(gateway)?;
+    save(gateway).await?;
     gateway.log.line(&format!("switch engaged by {}", document.author));
     Ok(list(gateway))
 }
 
-async fn unkill(gateway: &Gateway, request: Request<Incoming>) -> Result<serde_json::Value, Problem> {
+async fn unkill(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<serde_json::Value, Problem> {
     let asked: UnkillRequest = read(gateway, request).await?;
     let selector = switches::selector(&gateway.host, &gateway.labels, &asked.covers);
     let selector = selector.map_err(|error| Problem::bad_request("invalid-switch", error.to_string()))?;
@@ -131,14 +131,14 @@ async fn unkill(gateway: &Gateway, request: Request<Incoming>) -> Result<serde_j
     }
     gateway.host.lift(selector);
     gateway.ring();
-    save(gateway)?;
+    save(gateway).await?;
     gateway.log.line("switch lifted");
     Ok(list(gateway))
 }
 
 /// A switch that would not survive a restart is engaged all the same, and whoever engaged it is told.
-fn save(gateway: &Gateway) -> Result<(), Problem> {
-    gateway.save_switches().map_err(|error| {
+async fn save(gateway: &Arc<Gateway>) -> Result<(), Problem> {
+    gateway.save_switches().await.map_err(|error| {
         gateway.log.line(&format!("switches: {error}"));
         let detail = format!("it is in force, and will not survive a restart: {error}");
         Problem::new(500, "not-written", detail, NextAction::Stop)

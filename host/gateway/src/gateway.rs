@@ -302,12 +302,17 @@ impl Gateway {
         cover.filter(|switch| switch.mode == SwitchMode::Cut).cloned()
     }
 
-    /// Writes the engaged switches down.
-    pub(crate) fn save_switches(&self) -> std::io::Result<()> {
-        // Two at once would write the same file; the later one has to be the one that stays.
-        let _one_at_a_time = self.saving.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let board = self.host.switches();
-        switches::save(&self.settings.data, &board, self.host.symbols(), &self.labels, clock::now_ms())
+    /// Writes the engaged switches down. The disk is waited for on a thread of its own: those that carry streams have a cut
+    /// to pass on at that moment.
+    pub(crate) async fn save_switches(self: &Arc<Self>) -> std::io::Result<()> {
+        let saving = Arc::clone(self);
+        let saved = self.tasks.spawn_blocking(move || {
+            // Two at once would write the same file; the later one has to be the one that stays.
+            let _one_at_a_time = saving.saving.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let board = saving.host.switches();
+            switches::save(&saving.settings.data, &board, saving.host.symbols(), &saving.labels, clock::now_ms())
+        });
+        saved.await.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)))
     }
 
     /// Tells every open stream that the switches have changed.
@@ -389,7 +394,7 @@ fn keep_switches(gateway: &Arc<Gateway>) {
                 () = keeping.ending.cancelled() => return,
                 rung = bell.changed() => if rung.is_err() { return },
             }
-            if let Err(error) = keeping.save_switches() {
+            if let Err(error) = keeping.save_switches().await {
                 keeping.log.line(&format!("switches: {error}"));
             }
         }

@@ -55,7 +55,7 @@ pub(crate) fn pass_on(gateway: &Arc<Gateway>, exchange: Exchange, upstream: Inco
     gateway.tasks.spawn(async move {
         let mut meter = Meter::new(exchange.call.request.api, exchange.call.request.usage_chunk());
         let end = pump(&task, &exchange, upstream, &mut meter, &sender).await;
-        finish(&task, exchange, &mut meter, &place, &end, &sender).await;
+        finish(&task, exchange, &mut meter, &place, &end, sender).await;
     });
     Piped(receiver).boxed_unsync()
 }
@@ -102,47 +102,67 @@ async fn pump(
     }
 }
 
-/// Settles, then says to the client what ended its stream, where it was not the provider.
+/// Settles, and says to the client what ended its stream where it was not the provider. That goes out first: a cut reaches
+/// hundreds of streams at once, and none of them waits for the ledger's word on the others. An end that the provider made
+/// is settled before the client sees it, so whoever has seen one finds its cost in the ledger.
 async fn finish(
     gateway: &Gateway,
     exchange: Exchange,
     meter: &mut Meter,
     place: &Place,
     end: &End,
-    sender: &mpsc::Sender<Bytes>,
+    sender: mpsc::Sender<Bytes>,
 ) {
-    let metered = meter.metered();
+    note_health(place, end);
+    let used = used(&exchange, meter.metered());
     let ended = match end {
         End::Closed => Ended::Answered,
         End::Broke => Ended::Unavailable,
         End::Stalled => Ended::TimedOut,
         End::ClientLeft | End::Cut(_) | End::Ending => Ended::Stopped,
     };
+    let patience = gateway.settings.times.last_word;
+    match problem(gateway, end) {
+        None => {
+            exchange.settle(gateway, used, ended);
+            // Whatever the provider left over goes on as it came.
+            say(sender, meter.rest(), patience).await;
+        }
+        Some(problem) => {
+            let problem = verdict::with_decision(problem, &exchange.call);
+            let last = format!("{}{}", meter.separator(), problem.event(exchange.call.request.api));
+            let settled = async {
+                tokio::task::yield_now().await;
+                exchange.settle(gateway, used, ended);
+            };
+            tokio::join!(say(sender, last.into(), patience), settled);
+        }
+    }
+}
+
+fn note_health(place: &Place, end: &End) {
     match end {
         End::Closed => place.backend().answered(),
         End::Broke | End::Stalled => place.backend().failed(clock::now_ms(), None),
         End::ClientLeft | End::Cut(_) | End::Ending => {}
     }
-    let problem = match end {
-        End::Closed | End::ClientLeft => None,
-        End::Broke => Some(Problem::new(502, "upstream-broke", "the provider's stream broke off", NextAction::Stop)),
-        End::Stalled => Some(Problem::new(504, "upstream-stalled", "the provider stopped sending", NextAction::Stop)),
-        End::Cut(switch) => Some(verdict::switched_off(gateway, switch, clock::now_ms())),
-        End::Ending => Some(Problem::new(503, "ending", "the gateway is ending", NextAction::RetryAfter(1))),
-    };
-    let last = match problem {
-        // Whatever the provider left over goes on as it came.
-        None => meter.rest(),
-        Some(problem) => {
-            let problem = verdict::with_decision(problem, &exchange.call);
-            format!("{}{}", meter.separator(), problem.event(exchange.call.request.api)).into()
-        }
-    };
-    let used = used(&exchange, metered);
-    exchange.settle(gateway, used, ended);
+}
+
+/// What the client is told, where it was not the provider that ended the stream and somebody is there to hear it.
+fn problem(gateway: &Gateway, end: &End) -> Option<Problem> {
+    Some(match end {
+        End::Closed | End::ClientLeft => return None,
+        End::Broke => Problem::new(502, "upstream-broke", "the provider's stream broke off", NextAction::Stop),
+        End::Stalled => Problem::new(504, "upstream-stalled", "the provider stopped sending", NextAction::Stop),
+        End::Cut(switch) => verdict::switched_off(gateway, switch, clock::now_ms()),
+        End::Ending => Problem::new(503, "ending", "the gateway is ending", NextAction::RetryAfter(1)),
+    })
+}
+
+/// The last piece, after which the body ends. Whoever does not take it in time sees its connection end.
+async fn say(sender: mpsc::Sender<Bytes>, last: Bytes, patience: std::time::Duration) {
     if !last.is_empty() {
-        // Whoever does not take it in time sees its connection end.
-        let _ = tokio::time::timeout(gateway.settings.times.last_word, sender.send(last)).await;
+        let _ = tokio::time::timeout(patience, sender.send(last)).await;
     }
 }
 

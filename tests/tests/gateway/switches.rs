@@ -44,6 +44,28 @@ async fn a_cut_ends_open_streams_with_an_error_event_and_nothing_new_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cut_reaches_every_stream_once_and_closes_what_is_behind_it() {
+    let site = Site::open(&Plan::of(&[MODELS, POLICIES, "[[budget]]\nscope = \"team\"\nlimit = \"10.00 USD\""])).await;
+    let mut open = Vec::new();
+    for number in 0..60 {
+        let path = if number % 2 == 0 { ANTHROPIC } else { OPENAI };
+        let mut response = site.begin(path, &RED, STREAM).await;
+        response.body_mut().frame().await.expect("a piece").expect("a piece");
+        open.push(response);
+    }
+    assert_eq!(site.admin(Method::POST, SWITCHES, &kill("team=red", "cut")).await.status, 200);
+    for response in open {
+        let text = whole(response).await.text;
+        assert_eq!(text.matches("switched off").count(), 1, "{text}");
+        let last = text.trim_end().rsplit("\n\n").next().expect("an event");
+        assert!(last.contains("switched off"), "nothing comes after it: {text}");
+    }
+    site.provider.streams_ended().await;
+    let (entries, _, _) = site.end().await;
+    assert_eq!((entries.count("sent"), entries.count("estimate"), entries.count("post")), (60, 60, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_lets_what_runs_end() {
     let site = Site::open(&Plan::of(&[MODELS, POLICIES])).await;
     site.provider.pause();
