@@ -14,6 +14,8 @@ use crate::workspace::Project;
 pub(crate) enum Subject {
     /// The ledger on its real storage
     Ledger,
+    /// The gateway under load
+    Gateway,
 }
 
 pub(crate) fn long_test(project: &Project, example: &str, arguments: &[String]) -> Result<ExitCode> {

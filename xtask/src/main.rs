@@ -9,6 +9,7 @@ mod components;
 mod demo;
 mod deps;
 mod external;
+mod gateway;
 mod ledger;
 mod process;
 mod soak;
@@ -66,6 +67,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure what the gateway adds to a call, beside Envoy and LiteLLM, which are installed below the target directory
+    BenchGateway {
+        /// Passed on, as in `--rounds 5 --seconds 2` or `--without-litellm`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Touch a million scopes, and measure the memory they take
     Scopes,
     /// Check what no compiler does: machine paths, long files, stubs, links, frozen tracks
@@ -97,6 +104,10 @@ enum Soaked {
     Ledger,
     /// Policies change under load: nothing is lost, mixed, late or kept
     Reload,
+    /// Every fault under full load: the ledger has what the provider billed, and memory stays flat
+    Gateway,
+    /// A cut reaches hundreds of open streams, and nothing follows it
+    Kill,
 }
 
 fn main() -> ExitCode {
@@ -118,9 +129,15 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Test { external: true } => external::test_external(&project)?,
         Task::Soak { what: Soaked::Ledger, arguments } => return ledger::long_test(&project, "soak", &arguments),
         Task::Soak { what: Soaked::Reload, arguments } => return soak::reload(&project, &arguments),
+        Task::Soak { what: Soaked::Gateway, arguments } => return gateway::trial(&project, "soak", &arguments),
+        Task::Soak { what: Soaked::Kill, arguments } => return gateway::trial(&project, "kill", &arguments),
         Task::Crash { what: ledger::Subject::Ledger, arguments } => {
             return ledger::long_test(&project, "crash", &arguments);
         }
+        Task::Crash { what: ledger::Subject::Gateway, arguments } => {
+            return gateway::trial(&project, "crash", &arguments);
+        }
+        Task::BenchGateway { arguments } => return gateway::bench(&project, &arguments),
         Task::Scopes => return ledger::long_test(&project, "scopes", &[]),
         Task::Tidy => tidy::check(&project)?,
         Task::Deps => deps::check(&project)?,
