@@ -277,7 +277,12 @@ impl<'de> Deserialize<'de> for Nanodollars {
                 text.parse().map_err(E::custom)
             }
         }
-        deserializer.deserialize_any(Amount)
+        // A form that does not say what comes next, as the ledger's journal, holds only what is written above.
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_any(Amount)
+        } else {
+            deserializer.deserialize_u64(Amount)
+        }
     }
 }
 

@@ -103,7 +103,7 @@ impl Journal for JournalFiles {
             let mut bytes = Vec::new();
             journal.file.seek(SeekFrom::Start(0)).map_err(|source| journal.failed(source))?;
             journal.file.read_to_end(&mut bytes).map_err(|source| journal.failed(source))?;
-            decode_all(&bytes, &mut batches);
+            decode_all(&bytes, &mut batches)?;
         }
         Ok(in_order(batches, applied))
     }
@@ -127,7 +127,7 @@ pub(super) fn in_order(mut batches: Vec<Batch>, applied: u64) -> Vec<Batch> {
         .collect()
 }
 
-pub(super) fn encode(batch: &Batch, buffer: &mut Vec<u8>) -> Result<(), StoreError> {
+fn encode(batch: &Batch, buffer: &mut Vec<u8>) -> Result<(), StoreError> {
     buffer.clear();
     buffer.extend_from_slice(&[0; 8]);
     *buffer = postcard::to_extend(batch, std::mem::take(buffer))?;
@@ -139,20 +139,99 @@ pub(super) fn encode(batch: &Batch, buffer: &mut Vec<u8>) -> Result<(), StoreErr
     Ok(())
 }
 
-pub(super) fn decode_all(mut bytes: &[u8], batches: &mut Vec<Batch>) {
+/// Reads records up to the end, or to one that was cut off.
+fn decode_all(mut bytes: &[u8], batches: &mut Vec<Batch>) -> Result<(), StoreError> {
     while let Some((length, rest)) = bytes.split_first_chunk::<4>()
         && let Some((check, rest)) = rest.split_first_chunk::<4>()
         && let Ok(length) = usize::try_from(u32::from_le_bytes(*length))
         && let Some((body, rest)) = rest.split_at_checked(length)
         && checksum(body) == u32::from_le_bytes(*check)
-        && let Ok(batch) = postcard::from_bytes(body)
     {
-        batches.push(batch);
+        // It is as it was written: one that cannot be read is no end, and what comes after it was promised, too.
+        batches.push(postcard::from_bytes(body)?);
         bytes = rest;
     }
+    Ok(())
 }
 
 /// FNV-1a: against torn writes, not against people.
 fn checksum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_core::{Nanodollars, Usage};
+
+    use super::*;
+    use crate::calls::{Call, CallStatus};
+    use crate::store::batch::{Approval, Audit};
+
+    fn batches() -> Vec<Batch> {
+        let word = || Some("word".to_owned());
+        let call = Call {
+            reservation: [7; 16],
+            started_ms: 1,
+            duration_ms: 2,
+            run: "run".to_owned(),
+            task: "task".to_owned(),
+            work_item: word(),
+            user: word(),
+            task_type: word(),
+            stage: word(),
+            model: word(),
+            tier: word(),
+            attempt: Some(3),
+            status: CallStatus::Rejected,
+            productive: Some(true),
+            usage: Some(Usage { output: 9, ..Usage::default() }),
+            cost: Nanodollars::new(1_234_567_890),
+            estimated: true,
+            lines_production: Some(-4),
+            lines_test: Some(5),
+            size: word(),
+            trace_id: word(),
+        };
+        let approval = Approval {
+            id: [1; 16],
+            beneficiary: "run=7".to_owned(),
+            budget: word(),
+            amount: 50,
+            until_ms: 1_000,
+            author: "ada".to_owned(),
+            reason: "release day".to_owned(),
+        };
+        vec![
+            Batch { sequence: 1, call: Some(Call::default()), ..Batch::default() },
+            Batch { sequence: 2, call: Some(call), ..Batch::default() },
+            Batch { sequence: 3, audit: Some(Audit::Approval { at_ms: 5, approval }), ..Batch::default() },
+            Batch { sequence: 4, ..Batch::default() },
+        ]
+    }
+
+    #[test]
+    fn what_is_known_about_calls_comes_back_from_the_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = JournalFiles::open(folder.path()).unwrap();
+        for batch in batches() {
+            journal.append(&batch, 0).unwrap();
+        }
+        let mut again = JournalFiles::open(folder.path()).unwrap();
+        assert_eq!(again.read_after(0).unwrap(), batches());
+        assert_eq!(again.read_after(2).unwrap(), batches()[2..]);
+    }
+
+    #[test]
+    fn a_record_that_was_cut_off_ends_the_reading_and_one_that_cannot_be_read_is_an_error() {
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        encode(&batches()[0], &mut first).unwrap();
+        encode(&batches()[1], &mut second).unwrap();
+        let mut found = Vec::new();
+        decode_all(&[&*first, &second[..second.len() - 1]].concat(), &mut found).unwrap();
+        assert_eq!(found, batches()[..1]);
+        // Whole, by its checksum, and of a form that this build does not know.
+        let mut strange = [&3_u32.to_le_bytes()[..], &checksum(&[9, 9, 9]).to_le_bytes(), &[9, 9, 9]].concat();
+        strange.extend_from_slice(&second);
+        assert!(matches!(decode_all(&strange, &mut found), Err(StoreError::Record(_))));
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Gateway {
     token: String,
 }
 
-/// Where a trial keeps its files; removed when it ends, unless something panics.
+/// Where a trial keeps its files; removed when it ends, unless something panics or `$TOLLGATE_KEEP` is set.
 pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -39,7 +39,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() || env::var_os("TOLLGATE_KEEP").is_some() {
             self.0.disable_cleanup(true);
             eprintln!("what there is lies in `{}`", self.0.path().display());
         }
