@@ -1,8 +1,8 @@
 //! The names a configuration knows, as symbols: models with their tiers, backends, task types, stages.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::config::Configuration;
+use crate::config::{Configuration, ModelKind};
 use crate::{Candidate, Health, Hosting, InternError, Nanodollars, Symbol, Symbols, Tier};
 
 /// What the configuration knows. Built once for each configuration; candidates are made from it.
@@ -10,6 +10,7 @@ use crate::{Candidate, Health, Hosting, InternError, Nanodollars, Symbol, Symbol
 pub struct Catalogue {
     models: HashMap<Symbol, Tier>,
     model_order: Vec<Symbol>,
+    embedding: HashSet<Symbol>,
     backends: Vec<Backend>,
     task_types: Vec<Symbol>,
     stages: Vec<Symbol>,
@@ -45,6 +46,9 @@ impl Catalogue {
             let symbol = symbols.intern(&model.name)?;
             catalogue.models.insert(symbol, model.tier);
             catalogue.model_order.push(symbol);
+            if model.kind == ModelKind::Embedding {
+                catalogue.embedding.insert(symbol);
+            }
         }
         for backend in &configuration.backends {
             catalogue.backends.push(Backend {
@@ -89,9 +93,17 @@ impl Catalogue {
         &self.stages
     }
 
-    /// Every model on every backend that serves it, healthy, with all slots free, at what `estimate` says it costs there; a
+    /// Every model that writes, on every backend that serves it, healthy, with all slots free, at what `estimate` says it costs there; a
     /// model for which it says nothing is left out.
     pub fn candidates(&self, mut estimate: impl FnMut(Symbol, Hosting) -> Option<Nanodollars>) -> Vec<Candidate> {
+        self.all_candidates(|model, hosting| match self.embedding.contains(&model) {
+            true => None,
+            false => estimate(model, hosting),
+        })
+    }
+
+    /// The same, with models that embed.
+    pub fn all_candidates(&self, mut estimate: impl FnMut(Symbol, Hosting) -> Option<Nanodollars>) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for backend in &self.backends {
             for model in &backend.models {

@@ -8,11 +8,13 @@ use serde::Deserialize;
 use crate::form::{self, FormError};
 use crate::{Budget, Hosting, Milliseconds, OnError, Tier};
 
+mod gateway;
 mod keys;
 mod limits;
 mod records;
 mod reload;
 
+pub use gateway::GatewayRules;
 pub use keys::KeyRules;
 pub use limits::Limits;
 pub use records::RecordRules;
@@ -36,6 +38,9 @@ pub struct Configuration {
     /// Who may ask.
     #[serde(default)]
     pub keys: KeyRules,
+    /// What goes through.
+    #[serde(default)]
+    pub gateway: GatewayRules,
     /// Generations and files.
     #[serde(default)]
     pub reload: ReloadRules,
@@ -97,6 +102,20 @@ pub struct ModelConfiguration {
     pub name: String,
     /// The class of capability it belongs to.
     pub tier: Tier,
+    /// What it is for.
+    #[serde(default)]
+    pub kind: ModelKind,
+}
+
+/// What a model is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelKind {
+    /// It writes. One that a price table calls an embedding model is one all the same.
+    #[default]
+    Chat,
+    /// It embeds. No conversation is routed to it, and no other model takes its place.
+    Embedding,
 }
 
 /// A backend and the models it serves.
@@ -288,6 +307,7 @@ impl Configuration {
             return Err(ConfigurationError::Version { found: self.version });
         }
         self.check_key_rules()?;
+        self.check_gateway_rules()?;
         self.check_reload_rules()?;
         self.records.check()?;
         unique("models", self.models.iter().map(|model| model.name.as_str()))?;

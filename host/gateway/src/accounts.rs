@@ -15,6 +15,7 @@ use tollgate_ledger::{Ledger, LedgerError, OpenError, Options};
 use tollgate_runtime::Host;
 
 use crate::clock;
+use crate::formats::ModelRequest;
 
 /// How long an unsent reservation is held: a permit lasts a second, and connecting may take ten.
 const UNSENT_MS: u64 = 30_000;
@@ -132,10 +133,18 @@ impl Accounts {
         self.ledger.outcome(report);
     }
 
-    /// A decision was acted on: where the dispatch went, or nowhere.
-    pub(crate) fn count(&self, dispatch: &Dispatch, went_to: Option<&Candidate>) {
-        self.ledger.count_decision(dispatch, went_to.is_none());
-        if let Some(candidate) = went_to {
+    /// A decision was acted on, and the dispatch went nowhere.
+    pub(crate) fn count_refused(&self, dispatch: &Dispatch) {
+        self.ledger.count_decision(dispatch, true);
+    }
+
+    /// A dispatch went. What is not billed is not counted: an agent that counts tokens before each turn is not twice as fast.
+    pub(crate) fn count_sent(&self, request: &ModelRequest, dispatch: &Dispatch, candidate: &Candidate) {
+        if !request.endpoint.is_free() {
+            self.ledger.count_decision(dispatch, false);
+        }
+        // A conversation does not stay with a model that embeds.
+        if request.endpoint.writes() {
             self.ledger.remember_route(dispatch, candidate);
         }
     }

@@ -74,6 +74,7 @@ fn status(gateway: &Gateway) -> serde_json::Value {
         "switches": engaged(gateway).len(),
         "keys": { "in_force": gateway.keys.in_force(), "known": gateway.keys.count() },
         "untold": gateway.untold.document(),
+        "unmetered": gateway.unmetered.document(),
         "under_way": gateway.tasks.len().saturating_sub(crate::gateway::OWN_TASKS),
     })
 }

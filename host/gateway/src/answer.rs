@@ -68,7 +68,7 @@ pub(crate) async fn of_backend(
     }
     let read = tokio::select! {
         switch = gateway.cut(&exchange.dispatch, &exchange.candidate) => {
-            let api = exchange.call.request.api;
+            let api = exchange.call.request.endpoint.api();
             exchange.settle(gateway, Used::Unknown, Ended::Stopped);
             let stopped = verdict::switched_off(gateway, &switch, clock::now_ms());
             return Answered::Response(problem(&stopped, Some(api)));
@@ -98,8 +98,9 @@ fn settle_whole(
 ) -> Answered {
     if status.is_success() {
         place.backend().answered();
-        let answer = answer_of(exchange.call.request.api, bytes);
-        let used = answer.usage.map_or(Used::Unknown, |usage| Used::Exact(usage, answer.tier));
+        let answer = answer_of(exchange.call.request.endpoint, bytes);
+        let told = || answer.usage.map_or(Used::Unknown, |usage| Used::Exact(usage, answer.tier));
+        let used = if exchange.call.request.endpoint.is_free() { Used::Nothing } else { told() };
         exchange.settle(gateway, used, Ended::Answered);
         return Answered::Response(response);
     }
@@ -116,26 +117,33 @@ fn settle_whole(
 
 /// It went, and no whole answer came: it may have cost all that was reserved. Sending it again would pay twice.
 pub(crate) fn lost(gateway: &Gateway, exchange: Exchange, ended: Ended) -> Response<Body> {
-    let told = match ended {
-        Ended::TimedOut => {
-            Problem::new(504, "upstream-timed-out", "the provider did not answer in time", NextAction::Stop)
-        }
-        _ => Problem::new(502, "upstream-broke", "the provider's answer broke off", NextAction::Stop),
-    };
+    let told = if ended == Ended::TimedOut { too_late() } else { broke_off() };
     end_with(gateway, exchange, &told, Used::Unknown, ended)
 }
 
 /// Nothing was sent, since there was nobody to send it to.
 pub(crate) fn unreachable(gateway: &Gateway, exchange: Exchange) -> Response<Body> {
-    let told = Problem::new(502, "upstream-unreachable", "the provider cannot be reached", NextAction::RetryAfter(5));
-    end_with(gateway, exchange, &told, Used::Nothing, Ended::Unavailable)
+    end_with(gateway, exchange, &not_reached(), Used::Nothing, Ended::Unavailable)
+}
+
+pub(crate) fn too_late() -> Problem {
+    Problem::new(504, "upstream-timed-out", "the provider did not answer in time", NextAction::Stop)
+}
+
+pub(crate) fn broke_off() -> Problem {
+    Problem::new(502, "upstream-broke", "the provider's answer broke off", NextAction::Stop)
+}
+
+pub(crate) fn not_reached() -> Problem {
+    Problem::new(502, "upstream-unreachable", "the provider cannot be reached", NextAction::RetryAfter(5))
 }
 
 fn end_with(gateway: &Gateway, exchange: Exchange, told: &Problem, used: Used, ended: Ended) -> Response<Body> {
     if let Some(backend) = gateway.upstream.backend(exchange.candidate.backend) {
         backend.failed(clock::now_ms(), None);
     }
-    let response = problem(&verdict::with_decision(told.clone(), &exchange.call), Some(exchange.call.request.api));
+    let response =
+        problem(&verdict::with_decision(told.clone(), &exchange.call), Some(exchange.call.request.endpoint.api()));
     exchange.settle(gateway, used, ended);
     response
 }

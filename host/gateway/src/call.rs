@@ -13,7 +13,7 @@ use tollgate_ledger::prices::{CostOptions, PriceTable};
 use tollgate_ledger::records::DecisionId;
 
 use crate::Gateway;
-use crate::formats::{ModelRequest, NextAction, Problem};
+use crate::formats::{Endpoint, ModelRequest, NextAction, Problem};
 use crate::identity::Identity;
 
 /// So many bytes of a body are a token of input, for an estimate: prose has four, code and JSON fewer.
@@ -26,6 +26,8 @@ pub(crate) struct Call {
     /// The last decision about it, as records call it.
     pub(crate) decided: Mutex<Option<DecisionId>>,
     pub(crate) request: ModelRequest,
+    /// What stood behind the path, which goes on with it.
+    pub(crate) query: Option<String>,
     pub(crate) identity: Identity,
     pub(crate) headers: HeaderMap,
     pub(crate) started_ms: u64,
@@ -50,7 +52,7 @@ impl Call {
             input_tokens: self.input_tokens(),
             output_tokens: self.request.max_tokens.unwrap_or(0),
             requested_model: host.symbol(&self.request.model),
-            candidates: self.candidates(gateway, failed),
+            candidates: self.candidates(gateway, failed)?,
             ..Dispatch::default()
         };
         let informed = gateway.accounts.inform(&self.names(None), &mut dispatch);
@@ -107,7 +109,7 @@ impl Call {
         candidate: &Candidate,
         output_cap: Option<u32>,
     ) -> Result<Nanodollars, Problem> {
-        if candidate.hosting == Hosting::Local {
+        if candidate.hosting == Hosting::Local || self.request.endpoint.is_free() {
             return Ok(Nanodollars::ZERO);
         }
         let model = gateway.host.symbols().display(candidate.model);
@@ -130,13 +132,17 @@ impl Call {
         Ok(worst.amount)
     }
 
-    /// Every model that a backend of the caller's format serves and that has a price.
-    fn candidates(&self, gateway: &Gateway, failed: &[Symbol]) -> Vec<Candidate> {
+    /// Every model that a backend of the caller's format serves, that is there for such a request, and that has a price.
+    fn candidates(&self, gateway: &Gateway, failed: &[Symbol]) -> Result<Vec<Candidate>, Problem> {
         let (serving, prices) = (gateway.upstream.serving(), gateway.prices.load());
-        let mut candidates = serving.catalogue.candidates(|model, hosting| match hosting {
+        let estimate = |model, hosting| match hosting {
             Hosting::Local => Some(Nanodollars::ZERO),
             Hosting::Remote => self.expected_cost(gateway, &prices, &gateway.host.symbols().display(model)),
-        });
+        };
+        let mut candidates = match self.request.endpoint.writes() {
+            true => serving.catalogue.candidates(estimate),
+            false => serving.catalogue.all_candidates(estimate),
+        };
         candidates.retain_mut(|candidate| {
             let Some(backend) = serving.backend(candidate.backend) else { return false };
             candidate.free_slots = backend.free_slots(candidate.free_slots);
@@ -144,12 +150,39 @@ impl Call {
             if failed.contains(&candidate.backend) || candidate.hosting == Hosting::Local && candidate.free_slots == 0 {
                 candidate.health = Health::Down;
             }
-            backend.api == self.request.api && self.identity.tier.is_none_or(|tier| candidate.tier == tier)
+            let speaks = backend.api == self.request.endpoint.api();
+            speaks && self.identity.tier.is_none_or(|tier| candidate.tier == tier)
         });
-        candidates
+        self.keep_fitting(gateway, &prices, &mut candidates);
+        if self.request.endpoint == Endpoint::Embeddings && candidates.is_empty() {
+            let detail =
+                format!("no backend serves `{}`, and no other model can embed in its place", self.request.model);
+            return Err(Problem::new(404, "unknown-model", detail, NextAction::ChangeRequest));
+        }
+        Ok(candidates)
+    }
+
+    /// Leaves the models that are there for such a request.
+    fn keep_fitting(&self, gateway: &Gateway, prices: &PriceTable, candidates: &mut Vec<Candidate>) {
+        let asked = gateway.host.symbol(&self.request.model);
+        let is_asked_for = |candidate: &Candidate| candidate.model == asked && asked != Symbol::UNKNOWN;
+        match self.request.endpoint {
+            // What one model has embedded says nothing to another.
+            Endpoint::Embeddings => candidates.retain(is_asked_for),
+            // Models of a provider count much alike, so that another one is better than none.
+            Endpoint::CountTokens if !candidates.iter().any(is_asked_for) => {}
+            Endpoint::CountTokens => candidates.retain(is_asked_for),
+            Endpoint::ChatCompletions | Endpoint::Responses | Endpoint::Messages => candidates.retain(|candidate| {
+                let price = prices.lookup(&gateway.host.symbols().display(candidate.model));
+                !price.price().is_some_and(|price| price.embeds())
+            }),
+        }
     }
 
     fn expected_cost(&self, gateway: &Gateway, prices: &PriceTable, model: &str) -> Option<Nanodollars> {
+        if self.request.endpoint.is_free() {
+            return Some(Nanodollars::ZERO);
+        }
         let price = prices.lookup(model).price()?;
         let input = match self.request.input {
             InputSize::Tokens(tokens) => tokens,

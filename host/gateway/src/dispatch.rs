@@ -100,7 +100,7 @@ async fn send(gateway: &Arc<Gateway>, exchange: Exchange, permit: Permit) -> Res
     let going = (&exchange.dispatch, &exchange.candidate);
     let sent = gateway.upstream.send(gateway, &exchange.call, going, permit, &exchange.reservation).await;
     if !matches!(sent, Sent::Stale | Sent::Unrecorded(_)) {
-        gateway.accounts.count(&exchange.dispatch, Some(&exchange.candidate));
+        gateway.accounts.count_sent(&exchange.call.request, &exchange.dispatch, &exchange.candidate);
     }
     Ok(match sent {
         Sent::Answer(response, place) => match answer::of_backend(gateway, exchange, response, place).await {

@@ -27,6 +27,7 @@ use crate::records::Records;
 use crate::serving::Simulated;
 use crate::sessions::Sessions;
 use crate::switches::{self, Labels, RestoreError};
+use crate::unmetered::{self, Unmetered};
 use crate::untold::Untold;
 use crate::upstream::{BackendError, Upstream};
 use crate::{admin, answer, clock, configured, dispatch, ingress, outcomes};
@@ -146,6 +147,7 @@ pub(crate) struct Gateway {
     pub(crate) sessions: Sessions,
     pub(crate) keys: Keys,
     pub(crate) untold: Untold,
+    pub(crate) unmetered: Unmetered,
     pub(crate) settings: Settings,
     /// Of this process: nobody outside can look for two bodies with the same hash.
     pub(crate) context_key: std::hash::RandomState,
@@ -190,12 +192,13 @@ impl Running {
         let opened: Arc<OnceLock<Weak<Gateway>>> = Arc::default();
         let taking_over = Arc::clone(&opened);
         let builder = builder.on_event(move |event| {
-            tell(event, &ringing, &events);
             if matches!(event, Event::GenerationServes { .. })
                 && let Some(gateway) = taking_over.get().and_then(Weak::upgrade)
             {
                 configured::take_over(&gateway);
             }
+            // Who reads that a generation serves can count on all of it.
+            tell(event, &ringing, &events);
         });
         let (places, price_file) = (simulated.clone(), settings.price_file.clone());
         let builder = builder.accept(move |next| configured::check(next, &places, price_file.as_deref()));
@@ -208,6 +211,7 @@ impl Running {
             sessions: Sessions::default(),
             keys: Keys::open(&settings.data, configuration.keys)?,
             untold: Untold::default(),
+            unmetered: Unmetered::default(),
             context_key: std::hash::RandomState::new(),
             log: Log(Box::new(move |line| log.line(line))),
             labels: Labels::default(),
@@ -435,7 +439,13 @@ async fn answer_client(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Re
     let caller_left = CancellationToken::new();
     let leaving = caller_left.clone().drop_guard();
     let task = Arc::clone(gateway);
-    let work = gateway.tasks.spawn(async move { dispatch::dispatch(&task, request, caller_left).await });
+    let unmetered = unmetered::route_of(gateway, request.method(), &path);
+    let work = gateway.tasks.spawn(async move {
+        match unmetered {
+            Some(route) => unmetered::pass(&task, request, &route).await,
+            None => dispatch::dispatch(&task, request, caller_left).await,
+        }
+    });
     let answered = work.await;
     let _still_here = leaving.disarm();
     match answered {

@@ -10,7 +10,6 @@
 use http::HeaderMap;
 use tollgate_core::{Priority, Scope, ScopeKind, Symbols, Tier};
 
-use crate::formats::ModelRequest;
 use crate::keys::{Caller, ClaimError, is_name};
 use crate::sessions::Sessions;
 
@@ -38,6 +37,13 @@ pub(crate) struct Identity {
     pub(crate) names_task: bool,
 }
 
+/// Names that stand in a request's body.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told<'a> {
+    pub(crate) metadata: &'a [(String, String)],
+    pub(crate) user: Option<&'a str>,
+}
+
 /// A name that cannot be taken. The caller reads this.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum IdentityError {
@@ -50,15 +56,15 @@ pub(crate) enum IdentityError {
 }
 
 impl Identity {
-    /// Reads the names of a request for a model.
+    /// Reads the names of a request.
     pub(crate) fn read(
         headers: &HeaderMap,
-        request: &ModelRequest,
+        told: Told<'_>,
         caller: &Caller,
         sessions: &Sessions,
         now_ms: u64,
     ) -> Result<Self, IdentityError> {
-        let named = |name: &str| named(headers, &request.metadata, name);
+        let named = |name: &str| named(headers, told.metadata, name);
         let trace = trace_id(headers);
         let session = header(headers, "x-litellm-trace-id")?.or_else(|| trace.clone());
         let (named_run, named_task) = (named("run")?, named("task")?);
@@ -88,7 +94,7 @@ impl Identity {
             run,
         };
         identity.add(ScopeKind::Run, identity.run.clone());
-        for (kind, name) in claims(headers, &request.metadata)? {
+        for (kind, name) in claims(headers, told.metadata)? {
             caller.claim(kind, &name)?;
             // A caller cannot rename its key or its run.
             if kind != ScopeKind::Key {
@@ -98,7 +104,7 @@ impl Identity {
         identity.add(ScopeKind::Key, caller.name().to_owned());
         identity.add_own(caller);
         // What SDKs send of themselves is no claim: of a user that the key cannot claim nothing is said.
-        let user = request.user.as_deref().filter(|user| is_name(user));
+        let user = told.user.filter(|user| is_name(user));
         if let Some(user) = user.filter(|user| caller.claim(ScopeKind::User, user).is_ok()) {
             identity.add(ScopeKind::User, user.to_owned());
         }
@@ -226,10 +232,10 @@ pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
 mod tests {
     use bytes::Bytes;
     use http::HeaderValue;
-    use tollgate_core::config::Api;
     use tollgate_core::config::KeyRules;
 
     use super::*;
+    use crate::formats::{Endpoint, ModelRequest};
     use crate::keys::{Keys, Right, holder};
 
     /// Of a request where there are no keys.
@@ -245,8 +251,8 @@ mod tests {
         headers: &[(&'static str, &str)],
         body: &'static str,
     ) -> Result<Identity, IdentityError> {
-        let request = ModelRequest::parse(Api::Openai, Bytes::from_static(body.as_bytes())).unwrap();
-        Identity::read(&map(headers), &request, caller, &Sessions::default(), 1_000)
+        let request = ModelRequest::parse(Endpoint::ChatCompletions, Bytes::from_static(body.as_bytes())).unwrap();
+        Identity::read(&map(headers), request.told(), caller, &Sessions::default(), 1_000)
     }
 
     fn map(headers: &[(&'static str, &str)]) -> HeaderMap {

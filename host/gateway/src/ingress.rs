@@ -1,5 +1,6 @@
 //! From a request of a client to a [`Call`]: which format it speaks, a body within bounds, who asks.
 
+use bytes::Bytes;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use std::hash::BuildHasher;
@@ -7,25 +8,18 @@ use std::sync::Mutex;
 use tollgate_core::config::Api;
 
 use crate::call::Call;
-use crate::formats::{ModelRequest, NextAction, Problem};
+use crate::formats::{Endpoint, ModelRequest, NextAction, Problem};
 use crate::http::{BodyError, read_body};
 use crate::identity::{Identity, IdentityError};
 use crate::keys::{AccessError, ClaimError, RunError};
 use crate::{Gateway, clock};
 
-/// The paths that are metered, by the format they speak.
-pub(crate) fn api_of(path: &str) -> Option<Api> {
-    match path {
-        "/v1/chat/completions" => Some(Api::Openai),
-        "/v1/messages" => Some(Api::Anthropic),
-        _ => None,
-    }
-}
-
 /// The format of a caller whose path is not one of those, so that it can read the answer.
 pub(crate) fn guess_api(path: &str, headers: &HeaderMap) -> Option<Api> {
     let anthropic = headers.contains_key("anthropic-version");
-    api_of(path).or_else(|| path.starts_with("/v1/").then_some(if anthropic { Api::Anthropic } else { Api::Openai }))
+    Endpoint::of_path(path)
+        .map(Endpoint::api)
+        .or_else(|| path.starts_with("/v1/").then_some(if anthropic { Api::Anthropic } else { Api::Openai }))
 }
 
 /// Reads a request for a model.
@@ -33,7 +27,7 @@ pub(crate) async fn read(gateway: &Gateway, request: Request<Incoming>) -> Resul
     let started_ms = clock::now_ms();
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
-    let Some(api) = api_of(path) else {
+    let Some(endpoint) = Endpoint::of_path(path) else {
         let detail = format!("`{path}` cannot be metered, so it is not let through");
         return Err(Problem::new(404, "unknown-route", detail, NextAction::Stop));
     };
@@ -41,16 +35,11 @@ pub(crate) async fn read(gateway: &Gateway, request: Request<Incoming>) -> Resul
         return Err(Problem::new(405, "method-not-allowed", "use POST", NextAction::ChangeRequest));
     }
     let caller = gateway.keys.caller(&parts.headers, started_ms).map_err(|error| no_access(&error))?;
-    let bounds = gateway.settings.bounds;
-    let body = read_body(body, bounds.body_bytes, bounds.body_time).await.map_err(|error| match error {
-        BodyError::TooLarge { .. } => Problem::new(413, "body-too-large", error.to_string(), NextAction::ChangeRequest),
-        BodyError::TooSlow { .. } => Problem::new(408, "body-too-slow", error.to_string(), NextAction::Stop),
-        BodyError::Broken => Problem::bad_request("body-broken", error.to_string()),
-    })?;
+    let body = self::body(gateway, body).await?;
     let context = gateway.context_key.hash_one(&body);
-    let request =
-        ModelRequest::parse(api, body).map_err(|error| Problem::bad_request("invalid-request", error.to_string()))?;
-    let identity = Identity::read(&parts.headers, &request, &caller, &gateway.sessions, started_ms)
+    let request = ModelRequest::parse(endpoint, body)
+        .map_err(|error| Problem::bad_request("invalid-request", error.to_string()))?;
+    let identity = Identity::read(&parts.headers, request.told(), &caller, &gateway.sessions, started_ms)
         .map_err(|error| unidentified(&error))?;
     gateway
         .keys
@@ -60,11 +49,22 @@ pub(crate) async fn read(gateway: &Gateway, request: Request<Incoming>) -> Resul
     let mut headers = parts.headers;
     caller.keep_secrets(&mut headers);
     let (id, decided) = (crate::random_id(), Mutex::default());
-    let call = Call { id, decided, request, identity, headers, started_ms, context };
+    let query = parts.uri.query().map(str::to_owned);
+    let call = Call { id, decided, request, query, identity, headers, started_ms, context };
     if let Some(line) = gateway.untold.dispatch(call.task(), call.identity.names_run, call.identity.names_task) {
         gateway.log.line(&line);
     }
     Ok(call)
+}
+
+/// The body of a client's request, within bounds.
+pub(crate) async fn body(gateway: &Gateway, body: Incoming) -> Result<Bytes, Problem> {
+    let bounds = gateway.settings.bounds;
+    read_body(body, bounds.body_bytes, bounds.body_time).await.map_err(|error| match error {
+        BodyError::TooLarge { .. } => Problem::new(413, "body-too-large", error.to_string(), NextAction::ChangeRequest),
+        BodyError::TooSlow { .. } => Problem::new(408, "body-too-slow", error.to_string(), NextAction::Stop),
+        BodyError::Broken => Problem::bad_request("body-broken", error.to_string()),
+    })
 }
 
 /// The caller has no key that is valid here.
@@ -76,7 +76,7 @@ pub(crate) fn no_access(error: &AccessError) -> Problem {
     Problem::new(401, code, error.to_string(), NextAction::Stop)
 }
 
-fn unidentified(error: &IdentityError) -> Problem {
+pub(crate) fn unidentified(error: &IdentityError) -> Problem {
     match error {
         IdentityError::Claim(ClaimError::Tier { .. }) => {
             Problem::new(403, "tier-not-allowed", error.to_string(), NextAction::ChangeRequest)

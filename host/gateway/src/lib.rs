@@ -35,6 +35,7 @@ mod settle;
 mod simulate;
 mod stream;
 mod switches;
+mod unmetered;
 mod untold;
 mod upstream;
 mod verdict;

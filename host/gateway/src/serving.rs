@@ -49,6 +49,11 @@ impl Serving {
         Ok(Self { catalogue: host.catalogue(), backends })
     }
 
+    /// In the order of the configuration.
+    pub(crate) fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        self.catalogue.backends().iter().filter_map(|backend| self.backend(backend.name))
+    }
+
     pub(crate) fn backend(&self, name: Symbol) -> Option<&Arc<Backend>> {
         self.backends.get(&name).map(|(_, backend)| backend)
     }

@@ -71,7 +71,10 @@ impl Exchange {
         if let Err(error) = gateway.accounts.post(self.reservation, settlement, row) {
             gateway.log.line(&format!("ledger: a settlement was not written: {error}"));
         }
-        gateway.accounts.record(&report);
+        // That tokens could not be counted is no failure of the task.
+        if !self.call.request.endpoint.is_free() {
+            gateway.accounts.record(&report);
+        }
     }
 
     /// Cost of what was used at the candidate it went to. A usage that cannot be priced costs what was reserved, never nothing.

@@ -53,7 +53,7 @@ pub(crate) fn pass_on(gateway: &Arc<Gateway>, exchange: Exchange, upstream: Inco
     let (sender, receiver) = mpsc::channel(PIECES);
     let task = Arc::clone(gateway);
     gateway.tasks.spawn(async move {
-        let mut meter = Meter::new(exchange.call.request.api, exchange.call.request.usage_chunk());
+        let mut meter = Meter::new(exchange.call.request.endpoint, exchange.call.request.usage_chunk());
         let end = pump(&task, &exchange, upstream, &mut meter, &sender).await;
         finish(&task, exchange, &mut meter, &place, &end, sender).await;
     });
@@ -130,7 +130,8 @@ async fn finish(
         }
         Some(problem) => {
             let problem = verdict::with_decision(problem, &exchange.call);
-            let last = format!("{}{}", meter.separator(), problem.event(exchange.call.request.api));
+            let event = problem.event(exchange.call.request.endpoint, meter.next_number());
+            let last = format!("{}{event}", meter.separator());
             let settled = async {
                 tokio::task::yield_now().await;
                 exchange.settle(gateway, used, ended);

@@ -113,6 +113,15 @@ pub(crate) enum Loss {
     Broken,
 }
 
+/// Why an answer did not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// Nothing was sent.
+    Unreachable,
+    TimedOut,
+    Broken,
+}
+
 /// Failures in a row after which a backend is taken for down, and for how long at first and at most, in milliseconds.
 const DOWN_AFTER: u32 = 3;
 const FIRST_PAUSE_MS: u64 = 1_000;
@@ -168,15 +177,29 @@ impl Upstream {
             return Sent::Unrecorded(error);
         }
         let place = Place::take(&backend);
-        let answer = tokio::select! {
+        let answered = tokio::select! {
             switch = gateway.cut(dispatch, candidate) => return Sent::Cut(switch),
-            answer = tokio::time::timeout(gateway.settings.times.first_byte, self.client.request(request)) => answer,
+            answered = self.ask(gateway.settings.times, request) => answered,
         };
-        match answer {
-            Ok(Ok(response)) => Sent::Answer(response, place),
-            Ok(Err(error)) if error.is_connect() => Sent::Unreachable,
-            Ok(Err(_)) => Sent::Lost(Loss::Broken),
-            Err(_) => Sent::Lost(Loss::TimedOut),
+        match answered {
+            Ok(response) => Sent::Answer(response, place),
+            Err(Unanswered::Unreachable) => Sent::Unreachable,
+            Err(Unanswered::Broken) => Sent::Lost(Loss::Broken),
+            Err(Unanswered::TimedOut) => Sent::Lost(Loss::TimedOut),
+        }
+    }
+
+    /// Sends a request, and waits for the beginning of its answer.
+    pub(crate) async fn ask(
+        &self,
+        times: Times,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        match tokio::time::timeout(times.first_byte, self.client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.is_connect() => Err(Unanswered::Unreachable),
+            Ok(Err(_)) => Err(Unanswered::Broken),
+            Err(_) => Err(Unanswered::TimedOut),
         }
     }
 }
@@ -253,32 +276,37 @@ impl Backend {
     }
 
     fn request(&self, call: &Call, body: Bytes) -> Request<Full<Bytes>> {
-        let path = match self.api {
-            Api::Openai => "/chat/completions",
-            Api::Anthropic => "/v1/messages",
-        };
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
+        let url = call.request.endpoint.url(&self.base);
+        let url = call.query.as_ref().map_or(url.clone(), |query| format!("{url}?{query}"));
         *request.uri_mut() =
-            format!("{}{path}", self.base).parse().expect("the base was parsed when the backend was made");
+            url.parse().expect("the base was parsed when the backend was made, the query when it came");
         let headers = request.headers_mut();
         *headers = passed_on(&call.headers);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // A compressed answer could not be metered on its way.
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if let Some(key) = &self.key {
-            headers.remove("x-api-key");
-            headers.remove(header::AUTHORIZATION);
-            let name =
-                if self.api == Api::Openai { header::AUTHORIZATION } else { HeaderName::from_static("x-api-key") };
-            headers.insert(name, key.clone());
-        }
+        self.authorise(headers);
         request
+    }
+
+    /// Puts the backend's key in the place of the caller's.
+    pub(crate) fn authorise(&self, headers: &mut HeaderMap) {
+        let Some(key) = &self.key else { return };
+        headers.remove("x-api-key");
+        headers.remove(header::AUTHORIZATION);
+        let name = if self.api == Api::Openai { header::AUTHORIZATION } else { HeaderName::from_static("x-api-key") };
+        headers.insert(name, key.clone());
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        &self.base
     }
 }
 
 impl Place {
-    fn take(backend: &Arc<Backend>) -> Self {
+    pub(crate) fn take(backend: &Arc<Backend>) -> Self {
         backend.in_flight.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(backend))
     }

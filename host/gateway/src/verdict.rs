@@ -83,7 +83,7 @@ fn caller_left() -> Problem {
 pub(crate) fn act_on(gateway: &Gateway, call: &Call, dispatch: &Dispatch, decision: Decision) -> Result<Next, Problem> {
     // A switch holds whatever the policies are: an operator's word must not depend on a plugin that is in shadow.
     if let Some(switch) = gateway.host.switches().cover(dispatch) {
-        gateway.accounts.count(dispatch, None);
+        gateway.accounts.count_refused(dispatch);
         return Err(with_decision(switched_off(gateway, switch, dispatch.now_ms), call));
     }
     let problem = match decision.outcome {
@@ -100,7 +100,7 @@ pub(crate) fn act_on(gateway: &Gateway, call: &Call, dispatch: &Dispatch, decisi
         }
         Outcome::Refuse { by, cause } => refused(gateway, dispatch, by, cause),
     };
-    gateway.accounts.count(dispatch, None);
+    gateway.accounts.count_refused(dispatch);
     Err(with_decision(problem, call))
 }
 
@@ -167,7 +167,7 @@ fn over_budget(detail: String, window_end_ms: u64, now_ms: u64) -> Problem {
 
 /// The ledger's own word, which no policy can lift.
 pub(crate) fn unreserved(gateway: &Gateway, call: &Call, dispatch: &Dispatch, unreserved: &Unreserved) -> Problem {
-    gateway.accounts.count(dispatch, None);
+    gateway.accounts.count_refused(dispatch);
     let problem = match unreserved {
         Unreserved::Failed(error) => ledger_failed(gateway, error),
         Unreserved::Refused(refusal) => {

@@ -99,7 +99,7 @@ async fn bad_input_gets_one_line_that_says_what_to_change() {
         (OPENAI, &none[..], "{\"model\":\"a\",\"model\":\"b\"}", 400, "`model` twice"),
         (ANTHROPIC, &[("x-tollgate-priority", "urgent")][..], BODY, 400, "use low, normal or high"),
         (ANTHROPIC, &none[..], large.as_str(), 413, "more than 1000 bytes"),
-        ("/v1/embeddings", &none[..], BODY, 404, "cannot be metered"),
+        ("/v1/batches", &none[..], BODY, 404, "cannot be metered"),
         (
             OPENAI,
             &none[..],

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tollgate_core::config::Api;
 use tollgate_core::{Configuration, Nanodollars};
 use tollgate_gateway::{Billed, Bounds, Running, Script, Settings, SimulatedProvider, Times};
-use tollgate_ledger::prices::{CostOptions, PriceTable};
+use tollgate_ledger::prices::{CostOptions, PriceTable, ServiceTier};
 use tollgate_ledger::report::Period;
 use tollgate_ledger::store::Sqlite;
 use tollgate_ledger::{DATABASE, ExportFormat, export};
@@ -247,12 +247,23 @@ impl Entries {
     }
 }
 
+fn tier(word: &str) -> ServiceTier {
+    match word {
+        "priority" => ServiceTier::Priority,
+        "flex" => ServiceTier::Flex,
+        _ => ServiceTier::Standard,
+    }
+}
+
 /// What the provider billed, at list prices.
 pub(crate) fn billed(provider: &SimulatedProvider) -> Nanodollars {
     let prices = PriceTable::builtin();
     let cost = |bill: &Billed| {
         let price = *prices.lookup(&bill.model).price().as_ref().expect("a price");
-        price.cost(&bill.usage, CostOptions::default()).expect("a cost").as_u64()
+        price
+            .cost(&bill.usage, CostOptions { tier: tier(&bill.tier), ..CostOptions::default() })
+            .expect("a cost")
+            .as_u64()
     };
     Nanodollars::new(provider.billed().iter().map(cost).sum())
 }

@@ -2,9 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
-use tollgate_core::{Usage, config::Api};
+use tollgate_core::Usage;
 use tollgate_ledger::prices::ServiceTier;
 
+use super::endpoint::Endpoint;
 use super::events::{Event, EventTooLarge, Events};
 use super::usage::PartialUsage;
 
@@ -23,7 +24,7 @@ pub(crate) enum UsageChunk {
 /// Reads one stream.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    api: Api,
+    endpoint: Endpoint,
     usage_chunk: UsageChunk,
     events: Events,
     usage: PartialUsage,
@@ -33,6 +34,8 @@ pub(crate) struct Meter {
     stopped: bool,
     finished: bool,
     ends_in_return: bool,
+    /// The number of the next event, in a format that counts them.
+    next_number: u64,
 }
 
 /// What a stream turned out to be.
@@ -50,9 +53,9 @@ pub(crate) struct Metered {
 }
 
 impl Meter {
-    pub(crate) fn new(api: Api, usage_chunk: UsageChunk) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, usage_chunk: UsageChunk) -> Self {
         Self {
-            api,
+            endpoint,
             usage_chunk,
             events: Events::default(),
             usage: PartialUsage::default(),
@@ -61,6 +64,7 @@ impl Meter {
             stopped: false,
             finished: false,
             ends_in_return: false,
+            next_number: 0,
         }
     }
 
@@ -90,10 +94,15 @@ impl Meter {
         if self.ends_in_return { "\n" } else { "" }
     }
 
+    /// The number that an event of our own would have.
+    pub(crate) const fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
     pub(crate) fn metered(&self) -> Metered {
         Metered {
-            usage: if self.finished { self.usage.whole(self.api) } else { None },
-            input: self.usage.input(self.api),
+            usage: if self.finished { self.usage.whole(self.endpoint) } else { None },
+            input: self.usage.input(self.endpoint),
             counted_output: self.deltas.max(self.delta_bytes.div_ceil(BYTES_PER_OUTPUT_TOKEN)),
             tier: self.usage.tier(),
             finished: self.finished,
@@ -108,17 +117,18 @@ impl Meter {
         let Ok(event) = serde_json::from_slice::<Value>(&data) else {
             return UsageChunk::Shown;
         };
-        match self.api {
-            Api::Openai => self.take_openai(&event),
-            Api::Anthropic => {
-                self.take_anthropic(&event);
-                UsageChunk::Shown
-            }
+        match self.endpoint {
+            Endpoint::ChatCompletions => return self.take_chunk(&event),
+            Endpoint::Responses => self.take_responses(&event),
+            Endpoint::Messages => self.take_messages(&event),
+            // They do not stream.
+            Endpoint::Embeddings | Endpoint::CountTokens => {}
         }
+        UsageChunk::Shown
     }
 
     /// The usage comes in one extra chunk without choices, which may never come; the answer is whole without it.
-    fn take_openai(&mut self, chunk: &Value) -> UsageChunk {
+    fn take_chunk(&mut self, chunk: &Value) -> UsageChunk {
         self.usage.note_tier(chunk.get("service_tier"));
         let choices = chunk.get("choices").and_then(Value::as_array);
         for choice in choices.into_iter().flatten() {
@@ -128,18 +138,36 @@ impl Meter {
         let Some(usage) = chunk.get("usage").filter(|usage| !usage.is_null()) else {
             return UsageChunk::Shown;
         };
-        self.usage.update(self.api, usage);
+        self.usage.update(self.endpoint, usage);
         let only_usage = choices.is_some_and(Vec::is_empty);
         // Some servers tell the usage so far with every chunk; that is not the whole of it.
         self.finished = only_usage || self.stopped;
         if only_usage { self.usage_chunk } else { UsageChunk::Shown }
     }
 
+    /// Each kind of text has a kind of event of its own; the usage comes with the last one, however the answer ended.
+    fn take_responses(&mut self, event: &Value) {
+        if let Some(number) = event.get("sequence_number").and_then(Value::as_u64) {
+            self.next_number = number.saturating_add(1);
+        }
+        let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
+        if kind.ends_with(".delta") {
+            self.count(event.get("delta"));
+        }
+        let last = matches!(kind, "response.completed" | "response.incomplete" | "response.failed");
+        let Some(response) = event.get("response").filter(|_| last) else { return };
+        self.usage.note_tier(response.get("service_tier"));
+        if let Some(usage) = response.get("usage").filter(|usage| !usage.is_null()) {
+            self.usage.update(self.endpoint, usage);
+            self.finished = true;
+        }
+    }
+
     /// The input comes with the first event, the output with the last but one, cumulative.
-    fn take_anthropic(&mut self, event: &Value) {
+    fn take_messages(&mut self, event: &Value) {
         let usage = event.get("usage").or_else(|| event.get("message")?.get("usage"));
         if let Some(usage) = usage {
-            self.usage.update(self.api, usage);
+            self.usage.update(self.endpoint, usage);
         }
         match event.get("type").and_then(Value::as_str) {
             Some("content_block_delta") => self.count(event.get("delta")),
@@ -185,8 +213,8 @@ mod tests {
         event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
     /// Feeds a stream in pieces of every size, and gives what the client saw and what was metered.
-    fn read(api: Api, usage_chunk: UsageChunk, stream: &str, piece: usize) -> (String, Metered) {
-        let mut meter = Meter::new(api, usage_chunk);
+    fn read(endpoint: Endpoint, usage_chunk: UsageChunk, stream: &str, piece: usize) -> (String, Metered) {
+        let mut meter = Meter::new(endpoint, usage_chunk);
         let mut shown = String::new();
         for bytes in stream.as_bytes().chunks(piece) {
             shown.push_str(std::str::from_utf8(&meter.feed(bytes).unwrap()).unwrap());
@@ -197,7 +225,7 @@ mod tests {
     #[test]
     fn a_usage_chunk_that_only_the_gateway_asked_for_is_not_shown() {
         for piece in 1..OPENAI.len() {
-            let (shown, metered) = read(Api::Openai, UsageChunk::Hidden, OPENAI, piece);
+            let (shown, metered) = read(Endpoint::ChatCompletions, UsageChunk::Hidden, OPENAI, piece);
             assert_eq!(
                 shown,
                 OPENAI
@@ -205,12 +233,12 @@ mod tests {
             );
             assert_eq!(metered.usage, Some(Usage { uncached_input: 9, output: 2, ..Usage::default() }));
         }
-        assert_eq!(read(Api::Openai, UsageChunk::Shown, OPENAI, 7).0, OPENAI);
+        assert_eq!(read(Endpoint::ChatCompletions, UsageChunk::Shown, OPENAI, 7).0, OPENAI);
     }
 
     #[test]
     fn the_last_of_cumulative_counts_is_the_right_one() {
-        let (shown, metered) = read(Api::Anthropic, UsageChunk::Shown, ANTHROPIC, 11);
+        let (shown, metered) = read(Endpoint::Messages, UsageChunk::Shown, ANTHROPIC, 11);
         assert_eq!(shown, ANTHROPIC);
         let usage = Usage { uncached_input: 25, cache_read: 7, output: 15, ..Usage::default() };
         assert_eq!((metered.usage, metered.finished), (Some(usage), true));
@@ -218,11 +246,19 @@ mod tests {
 
     #[test]
     fn a_stream_without_its_last_chunk_has_no_usage_but_counts() {
-        let (_, metered) =
-            read(Api::Openai, UsageChunk::Hidden, &OPENAI[..OPENAI.find("data: {\"choices\":[],").unwrap()], 5);
+        let (_, metered) = read(
+            Endpoint::ChatCompletions,
+            UsageChunk::Hidden,
+            &OPENAI[..OPENAI.find("data: {\"choices\":[],").unwrap()],
+            5,
+        );
         assert_eq!((metered.usage, metered.input, metered.counted_output), (None, None, 2));
-        let (_, metered) =
-            read(Api::Anthropic, UsageChunk::Shown, &ANTHROPIC[..ANTHROPIC.find("event: message_delta").unwrap()], 5);
+        let (_, metered) = read(
+            Endpoint::Messages,
+            UsageChunk::Shown,
+            &ANTHROPIC[..ANTHROPIC.find("event: message_delta").unwrap()],
+            5,
+        );
         assert_eq!(metered.usage, None, "the output told at the start is not what came");
         let input = Usage { uncached_input: 25, cache_read: 7, ..Usage::default() };
         assert_eq!((metered.input, metered.counted_output), (Some(input), 2));
@@ -235,16 +271,20 @@ mod tests {
                 "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}},\"finish_reason\":{stop}}}],\"usage\":{{\"prompt_tokens\":4,\"completion_tokens\":{output}}}}}\n\n"
             )
         };
-        let (_, cut) = read(Api::Openai, UsageChunk::Hidden, &chunk("a", "null", 1), 5);
+        let (_, cut) = read(Endpoint::ChatCompletions, UsageChunk::Hidden, &chunk("a", "null", 1), 5);
         assert_eq!((cut.usage, cut.input.map(|input| input.uncached_input)), (None, Some(4)));
-        let (_, whole) =
-            read(Api::Openai, UsageChunk::Hidden, &(chunk("a", "null", 1) + &chunk("b", "\"stop\"", 2)), 5);
+        let (_, whole) = read(
+            Endpoint::ChatCompletions,
+            UsageChunk::Hidden,
+            &(chunk("a", "null", 1) + &chunk("b", "\"stop\"", 2)),
+            5,
+        );
         assert_eq!(whole.usage.map(|usage| usage.output), Some(2));
     }
 
     #[test]
     fn an_event_of_our_own_stands_apart_from_a_return() {
-        let mut meter = Meter::new(Api::Openai, UsageChunk::Shown);
+        let mut meter = Meter::new(Endpoint::ChatCompletions, UsageChunk::Shown);
         meter.feed(b"data: {}\r\n\r\n").unwrap();
         assert_eq!(meter.separator(), "\n");
         meter.feed(b"data: {}\n\n").unwrap();

@@ -4,6 +4,8 @@
 use serde_json::{Map, Value, json};
 use tollgate_core::config::Api;
 
+use super::endpoint::Endpoint;
+
 /// What the caller can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NextAction {
@@ -94,11 +96,22 @@ impl Problem {
         body.into()
     }
 
-    /// The event that ends a stream in the middle.
-    pub(crate) fn event(&self, api: Api) -> String {
-        match api {
-            Api::Openai => format!("data: {}\n\n", self.body(Some(api))),
-            Api::Anthropic => format!("event: error\ndata: {}\n\n", self.body(Some(api))),
+    /// The event that ends a stream in the middle; `number` is its place where a format counts them.
+    pub(crate) fn event(&self, endpoint: Endpoint, number: u64) -> String {
+        let mut body = self.body(Some(endpoint.api()));
+        match endpoint {
+            Endpoint::ChatCompletions | Endpoint::Embeddings => format!("data: {body}\n\n"),
+            // Its error events say all of it at the top; the object beside it is what its SDK looks at.
+            Endpoint::Responses => {
+                body["problem"] = body["type"].take();
+                body["type"] = "error".into();
+                body["code"] = self.code.into();
+                body["message"] = self.detail.as_str().into();
+                body["param"] = Value::Null;
+                body["sequence_number"] = number.into();
+                format!("event: error\ndata: {body}\n\n")
+            }
+            Endpoint::Messages | Endpoint::CountTokens => format!("event: error\ndata: {body}\n\n"),
         }
     }
 
@@ -168,11 +181,13 @@ mod tests {
     #[test]
     fn the_event_that_ends_a_stream_is_well_formed() {
         let problem = Problem::new(503, "switched-off", "stopped by ada\nand bob", NextAction::Stop);
-        for api in [Api::Openai, Api::Anthropic] {
-            let event = problem.event(api);
+        for endpoint in [Endpoint::ChatCompletions, Endpoint::Responses, Endpoint::Messages] {
+            let event = problem.event(endpoint, 7);
             let data = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
             let data: Value = serde_json::from_str(data).unwrap();
             assert_eq!(data["error"]["message"], "stopped by ada\nand bob");
+            let number = data.get("sequence_number").and_then(Value::as_u64);
+            assert_eq!(number, (endpoint == Endpoint::Responses).then_some(7));
             assert!(event.ends_with("\n\n") && event.matches("\n\n").count() == 1);
         }
     }

@@ -1,8 +1,10 @@
 //! What an answer used, in the one normal form. A count that is missing or no count makes the usage unknown, never zero.
 
 use serde_json::Value;
-use tollgate_core::{Usage, config::Api};
+use tollgate_core::Usage;
 use tollgate_ledger::prices::ServiceTier;
+
+use super::endpoint::Endpoint;
 
 /// Usage as far as it has been told: counts in a stream are cumulative, so the last word on each stands.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +21,7 @@ pub(crate) struct PartialUsage {
 
 impl PartialUsage {
     /// Takes in a provider's `usage` object; counts that it leaves out stay as they were.
-    pub(crate) fn update(&mut self, api: Api, usage: &Value) {
+    pub(crate) fn update(&mut self, endpoint: Endpoint, usage: &Value) {
         let mut take = |place: &mut Option<u64>, path: &[&str]| match path.iter().try_fold(usage, |at, key| at.get(key))
         {
             None | Some(Value::Null) => {}
@@ -28,14 +30,24 @@ impl PartialUsage {
                 None => self.malformed = true,
             },
         };
-        match api {
-            Api::Openai => {
+        match endpoint {
+            Endpoint::ChatCompletions => {
                 take(&mut self.input, &["prompt_tokens"]);
                 take(&mut self.cached, &["prompt_tokens_details", "cached_tokens"]);
                 take(&mut self.output, &["completion_tokens"]);
                 take(&mut self.reasoning, &["completion_tokens_details", "reasoning_tokens"]);
             }
-            Api::Anthropic => {
+            Endpoint::Responses => {
+                take(&mut self.input, &["input_tokens"]);
+                take(&mut self.cached, &["input_tokens_details", "cached_tokens"]);
+                take(&mut self.output, &["output_tokens"]);
+                take(&mut self.reasoning, &["output_tokens_details", "reasoning_tokens"]);
+            }
+            Endpoint::Embeddings => {
+                take(&mut self.input, &["prompt_tokens"]);
+                self.output = Some(0);
+            }
+            Endpoint::Messages | Endpoint::CountTokens => {
                 take(&mut self.input, &["input_tokens"]);
                 take(&mut self.cached, &["cache_read_input_tokens"]);
                 take(&mut self.written, &["cache_creation_input_tokens"]);
@@ -62,17 +74,17 @@ impl PartialUsage {
     }
 
     /// The input as told so far, in the normal form; Anthropic tells it at the beginning of a stream.
-    pub(crate) fn input(&self, api: Api) -> Option<Usage> {
+    pub(crate) fn input(&self, endpoint: Endpoint) -> Option<Usage> {
         if self.malformed {
             return None;
         }
         let (input, cached) = (self.input?, self.cached.unwrap_or(0));
-        match api {
-            // `prompt_tokens` includes what was cached.
-            Api::Openai => {
+        match endpoint {
+            // What was cached is included in the input.
+            Endpoint::ChatCompletions | Endpoint::Responses | Endpoint::Embeddings => {
                 Some(Usage { uncached_input: input.checked_sub(cached)?, cache_read: cached, ..Usage::default() })
             }
-            Api::Anthropic => {
+            Endpoint::Messages | Endpoint::CountTokens => {
                 let (written, one_hour) = (self.written.unwrap_or(0), self.written_1h.unwrap_or(0));
                 Some(Usage {
                     uncached_input: input,
@@ -86,9 +98,9 @@ impl PartialUsage {
     }
 
     /// All of it; nothing where a count is missing or contradicts another.
-    pub(crate) fn whole(&self, api: Api) -> Option<Usage> {
+    pub(crate) fn whole(&self, endpoint: Endpoint) -> Option<Usage> {
         let (output, reasoning) = (self.output?, self.reasoning.unwrap_or(0));
-        let input = self.input(api)?;
+        let input = self.input(endpoint)?;
         (reasoning <= output).then_some(Usage { output, reasoning, ..input })
     }
 }
@@ -102,16 +114,16 @@ pub(crate) struct Answer {
 }
 
 /// Reads an answer that came whole.
-pub(crate) fn answer_of(api: Api, body: &[u8]) -> Answer {
+pub(crate) fn answer_of(endpoint: Endpoint, body: &[u8]) -> Answer {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return Answer::default();
     };
     let mut partial = PartialUsage::default();
     if let Some(usage) = body.get("usage") {
-        partial.update(api, usage);
+        partial.update(endpoint, usage);
     }
     partial.note_tier(body.get("service_tier"));
-    Answer { usage: partial.whole(api), tier: partial.tier() }
+    Answer { usage: partial.whole(endpoint), tier: partial.tier() }
 }
 
 #[cfg(test)]
@@ -120,8 +132,8 @@ mod tests {
 
     use super::*;
 
-    fn usage(api: Api, usage: &Value) -> Option<Usage> {
-        answer_of(api, json!({ "usage": usage }).to_string().as_bytes()).usage
+    fn usage(endpoint: Endpoint, usage: &Value) -> Option<Usage> {
+        answer_of(endpoint, json!({ "usage": usage }).to_string().as_bytes()).usage
     }
 
     #[test]
@@ -132,7 +144,7 @@ mod tests {
             "completion_tokens_details": {"reasoning_tokens": 20},
         });
         let expected = Usage { uncached_input: 40, cache_read: 60, output: 50, reasoning: 20, ..Usage::default() };
-        assert_eq!(usage(Api::Openai, &told), Some(expected));
+        assert_eq!(usage(Endpoint::ChatCompletions, &told), Some(expected));
     }
 
     #[test]
@@ -149,9 +161,9 @@ mod tests {
             output: 9,
             reasoning: 0,
         };
-        assert_eq!(usage(Api::Anthropic, &told), Some(expected));
+        assert_eq!(usage(Endpoint::Messages, &told), Some(expected));
         let without_split = json!({"input_tokens": 1, "cache_creation_input_tokens": 5, "output_tokens": 1});
-        assert_eq!(usage(Api::Anthropic, &without_split).map(|usage| usage.cache_write_5m), Some(5));
+        assert_eq!(usage(Endpoint::Messages, &without_split).map(|usage| usage.cache_write_5m), Some(5));
     }
 
     #[test]
@@ -166,15 +178,18 @@ mod tests {
             json!({"prompt_tokens": 1, "completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 2}}),
             json!(null),
         ] {
-            assert_eq!(usage(Api::Openai, &told), None, "{told}");
+            assert_eq!(usage(Endpoint::ChatCompletions, &told), None, "{told}");
         }
-        assert_eq!(answer_of(Api::Openai, b"<html>").usage, None);
+        assert_eq!(answer_of(Endpoint::ChatCompletions, b"<html>").usage, None);
     }
 
     #[test]
     fn the_tier_is_what_the_provider_says_it_served() {
         let told = json!({"input_tokens": 1, "output_tokens": 1, "service_tier": "batch"});
-        assert_eq!(answer_of(Api::Anthropic, json!({"usage": told}).to_string().as_bytes()).tier, ServiceTier::Batch);
-        assert_eq!(answer_of(Api::Openai, br#"{"service_tier":"flex"}"#).tier, ServiceTier::Flex);
+        assert_eq!(
+            answer_of(Endpoint::Messages, json!({"usage": told}).to_string().as_bytes()).tier,
+            ServiceTier::Batch
+        );
+        assert_eq!(answer_of(Endpoint::ChatCompletions, br#"{"service_tier":"flex"}"#).tier, ServiceTier::Flex);
     }
 }

@@ -1,4 +1,4 @@
-//! A provider that is none: OpenAI's chat completions and Anthropic's messages as they are on the wire, with token counts, a
+//! A provider that is none: OpenAI's chat completions, responses and embeddings, Anthropic's messages and token counting as they are on the wire, with a
 //! prompt cache, a set pace, and every way of failing, so that the gateway can be tried without a key. The same seed and the
 //! same requests in the same order give the same answers. It says nothing sensible and bills nobody.
 //!
@@ -7,23 +7,28 @@
 mod anthropic;
 mod exchange;
 mod openai;
+mod plain;
 mod plan;
+mod responses;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, channel::Channel};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tollgate_core::{Usage, config::Api};
 
+use crate::formats::Endpoint;
 use crate::http::{Body, Bounds, Broken, Server, json as json_answer, read_body, set_header, typed};
 use crate::identity::trace_id;
 use exchange::{Exchange, Frame};
@@ -49,7 +54,7 @@ impl Default for Script {
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Its path.
+    /// Its path, with what stood behind it.
     pub path: String,
     /// Its headers.
     pub headers: HeaderMap,
@@ -68,6 +73,8 @@ pub struct Billed {
     pub model: String,
     /// What it used, as far as it came.
     pub usage: Usage,
+    /// The service tier it was served at, in OpenAI's word.
+    pub tier: String,
     /// The caller was told.
     pub told: bool,
 }
@@ -204,26 +211,19 @@ impl State {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let bounds = Bounds::default();
         let (parts, body) = request.into_parts();
-        let api = match parts.uri.path() {
-            "/v1/chat/completions" => Api::Openai,
-            "/v1/messages" => Api::Anthropic,
-            path => {
-                return json_answer(
-                    StatusCode::NOT_FOUND,
-                    &json!({ "error": { "message": format!("there is no {path}") } }),
-                );
-            }
+        let path = parts.uri.path();
+        let endpoint = Endpoint::of_path(path).filter(|_| parts.method == Method::POST);
+        let Some(endpoint) = endpoint else {
+            self.note(&parts, Bytes::new());
+            let (status, body) = plain::list(path);
+            return json_answer(status, &body);
         };
+        let api = endpoint.api();
         let Ok(body) = read_body(body, bounds.body_bytes, bounds.body_time).await else {
             return error(api, StatusCode::BAD_REQUEST, "the body cannot be read");
         };
         let mut paused = self.paused.subscribe();
-        let received = Received {
-            path: parts.uri.path().to_owned(),
-            headers: parts.headers.clone(),
-            body: if body.len() <= REMEMBERED_BYTES { body.clone() } else { Bytes::new() },
-        };
-        remember(&self.received, REMEMBERED_REQUESTS, received);
+        self.note(&parts, if body.len() <= REMEMBERED_BYTES { body.clone() } else { Bytes::new() });
         // The sender lives as long as this state does.
         let _ = paused.wait_for(|paused| !paused).await;
         let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
@@ -238,17 +238,20 @@ impl State {
             return refused;
         }
         let trace = trace_id(&parts.headers);
-        let exchange = Exchange::plan((api, trace), &asked, &body, &plan, |prefix| self.cached(prefix));
-        if asked.get("stream").and_then(Value::as_bool).unwrap_or(false) {
-            return self.stream(api, &asked, exchange, plan);
+        let exchange = Exchange::plan((endpoint, trace), &asked, &body, &plan, |prefix| self.cached(prefix));
+        if endpoint.writes() && asked.get("stream").and_then(Value::as_bool).unwrap_or(false) {
+            return self.stream(endpoint, &asked, exchange, plan);
         }
-        self.whole(api, &exchange, &plan)
+        self.whole(endpoint, &asked, &exchange, &plan)
     }
 
-    fn whole(self: &Arc<Self>, api: Api, exchange: &Exchange, plan: &Plan) -> Response<Body> {
-        let mut answer = match api {
-            Api::Openai => openai::whole(exchange),
-            Api::Anthropic => anthropic::whole(exchange),
+    fn whole(self: &Arc<Self>, endpoint: Endpoint, asked: &Value, exchange: &Exchange, plan: &Plan) -> Response<Body> {
+        let mut answer = match endpoint {
+            Endpoint::ChatCompletions => openai::whole(exchange),
+            Endpoint::Responses => responses::whole(exchange),
+            Endpoint::Embeddings => plain::embeddings(exchange, asked),
+            Endpoint::Messages => anthropic::whole(exchange),
+            Endpoint::CountTokens => plain::count(exchange),
         };
         if !plan.tells_usage
             && let Some(answer) = answer.as_object_mut()
@@ -256,7 +259,9 @@ impl State {
             answer.remove("usage");
         }
         let told = plan.tells_usage && !matches!(plan.fault, Some(Fault::Garbage | Fault::BreakAfter(_)));
-        self.bill(exchange.bill(u64::MAX, told));
+        if !endpoint.is_free() {
+            self.bill(exchange.bill(u64::MAX, told));
+        }
         let mut response = match plan.fault {
             Some(Fault::Garbage) => {
                 typed(StatusCode::OK, "application/json", "{\"choices\": [{{{ not what was announced")
@@ -273,6 +278,11 @@ impl State {
         remember(&self.billed, REMEMBERED, bill);
     }
 
+    fn note(&self, parts: &Parts, body: Bytes) {
+        let path = parts.uri.path_and_query().map_or(parts.uri.path(), PathAndQuery::as_str).to_owned();
+        remember(&self.received, REMEMBERED_REQUESTS, Received { path, headers: parts.headers.clone(), body });
+    }
+
     /// Whether a prefix is in the cache; it is from now on.
     fn cached(&self, prefix: u64) -> bool {
         let mut prefixes = lock(&self.prefixes);
@@ -282,13 +292,14 @@ impl State {
         !prefixes.insert(prefix)
     }
 
-    fn stream(self: Arc<Self>, api: Api, asked: &Value, exchange: Exchange, plan: Plan) -> Response<Body> {
-        let frames = match api {
-            Api::Openai => {
+    fn stream(self: Arc<Self>, endpoint: Endpoint, asked: &Value, exchange: Exchange, plan: Plan) -> Response<Body> {
+        let frames = match endpoint {
+            Endpoint::Responses => responses::frames(&exchange, plan.tells_usage),
+            Endpoint::Messages => anthropic::frames(&exchange, plan.tells_usage),
+            _ => {
                 let options = asked.get("stream_options").and_then(|options| options.get("include_usage"));
                 openai::frames(&exchange, plan.tells_usage && options.and_then(Value::as_bool).unwrap_or(false))
             }
-            Api::Anthropic => anthropic::frames(&exchange, plan.tells_usage),
         };
         let (sender, body) = Channel::<Bytes, Broken>::new(1);
         let open = Open::new(&self);
@@ -303,7 +314,7 @@ impl State {
             clippy::disallowed_methods,
             reason = "a simulated answer has nothing to settle: it may die with the process"
         )]
-        tokio::spawn(async move { self.play(api, &exchange, &plan, frames, (sender, reader_left)).await });
+        tokio::spawn(async move { self.play(endpoint, &exchange, &plan, frames, (sender, reader_left)).await });
         let mut response = Response::new(body.boxed_unsync());
         set_header(&mut response, "content-type", "text/event-stream; charset=utf-8");
         set_header(&mut response, "request-id", &id);
@@ -312,7 +323,7 @@ impl State {
 
     async fn play(
         &self,
-        api: Api,
+        endpoint: Endpoint,
         exchange: &Exchange,
         plan: &Plan,
         frames: Vec<Frame>,
@@ -337,9 +348,10 @@ impl State {
                     }
                     Some(Fault::ErrorAfter(tokens)) if written >= tokens => {
                         self.bill(exchange.bill(written, told));
-                        let event = match api {
-                            Api::Openai => openai::error_frame(),
-                            Api::Anthropic => anthropic::error_frame(),
+                        let event = match endpoint {
+                            Endpoint::Responses => responses::error_frame(),
+                            Endpoint::Messages => anthropic::error_frame(),
+                            _ => openai::error_frame(),
                         };
                         let _ = sender.send_data(event.into()).await;
                         return;

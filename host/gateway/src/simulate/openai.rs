@@ -21,7 +21,7 @@ pub(super) fn whole(exchange: &Exchange) -> Value {
             "finish_reason": finish_reason(exchange),
         }],
         "usage": usage(exchange),
-        "service_tier": "default",
+        "service_tier": exchange.tier,
         "system_fingerprint": null,
     })
 }
@@ -34,7 +34,7 @@ pub(super) fn frames(exchange: &Exchange, with_usage: bool) -> Vec<Frame> {
             "object": "chat.completion.chunk",
             "created": CREATED,
             "model": exchange.model,
-            "service_tier": "default",
+            "service_tier": exchange.tier,
             "system_fingerprint": null,
             "choices": choices,
         });

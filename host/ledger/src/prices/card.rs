@@ -97,6 +97,7 @@ pub struct ModelPrice {
     pub(super) provider: Option<Box<str>>,
     pub(super) max_input_tokens: Option<u64>,
     pub(super) max_output_tokens: Option<u64>,
+    pub(super) embeds: bool,
     standard: Bands,
     batch: Bands,
     priority: Bands,
@@ -114,6 +115,7 @@ impl ModelPrice {
             provider: None,
             max_input_tokens: None,
             max_output_tokens: None,
+            embeds: false,
             standard: Bands::resolve(stated, ServiceTier::Standard),
             batch: Bands::resolve(stated, ServiceTier::Batch),
             priority: Bands::resolve(stated, ServiceTier::Priority),
@@ -137,6 +139,12 @@ impl ModelPrice {
     #[must_use]
     pub const fn max_output_tokens(&self) -> Option<u64> {
         self.max_output_tokens
+    }
+
+    /// Whether it is there to embed, and writes nothing.
+    #[must_use]
+    pub const fn embeds(&self) -> bool {
+        self.embeds
     }
 
     /// The rate of a class for a call of that tier with an input of that many tokens, cached ones included.

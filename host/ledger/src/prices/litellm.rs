@@ -41,6 +41,7 @@ pub(super) struct Entry {
     provider: Option<Box<str>>,
     max_input_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
+    embeds: bool,
     pub(super) stated: StatedRates,
     /// It charges for something that is not a token: the image, the second, the request.
     charges_otherwise: bool,
@@ -116,6 +117,7 @@ impl Entry {
                     "litellm_provider" => self.provider = text(value).map(Into::into),
                     "max_input_tokens" => self.max_input_tokens = value.parse().ok(),
                     "max_output_tokens" => self.max_output_tokens = value.parse().ok(),
+                    "mode" => self.embeds = text(value) == Some("embedding"),
                     _ => {}
                 }
             }
@@ -169,6 +171,7 @@ impl Entry {
         price.provider.clone_from(&self.provider);
         price.max_input_tokens = self.max_input_tokens;
         price.max_output_tokens = self.max_output_tokens;
+        price.embeds = self.embeds;
         Some(price)
     }
 }
