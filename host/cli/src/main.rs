@@ -9,6 +9,7 @@ mod import;
 mod keys;
 mod kill;
 mod ledger;
+mod logging;
 mod output;
 mod policy_check;
 mod records;

@@ -12,8 +12,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tollgate_core::Configuration;
 use tollgate_core::config::Api;
-use tollgate_gateway::{AdminClient, Bounds, KeyFile, Running, Script, Settings, SimulatedProvider, Times};
+use tollgate_gateway::{AdminClient, Bounds, KeyFile, Running, Script, Settings, SimulatedProvider, Times, telemetry};
 
+use crate::logging::LogArguments;
 use crate::output;
 use crate::setup::{self, SetupArguments};
 
@@ -42,6 +43,8 @@ pub(crate) struct ServeArguments {
     /// Answer for backends without a `url` with a simulated provider. It does so by itself where no configuration is given.
     #[arg(long)]
     simulate: bool,
+    #[command(flatten)]
+    log: LogArguments,
 }
 
 pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
@@ -49,8 +52,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
     check_addresses(arguments, &configuration)?;
     // Whatever becomes of the file until it is read again: what others can reach takes keys.
     configuration.keys.required |= !arguments.listen.ip().is_loopback() && !arguments.open;
+    let observing = arguments.log.begin(&configuration)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(arguments, configuration))
+    let served = runtime.block_on(serve(arguments, configuration));
+    drop(observing);
+    served
 }
 
 /// What others can reach takes keys, which stay required for as long as the gateway runs.
@@ -93,7 +99,7 @@ async fn serve(arguments: &ServeArguments, configuration: Configuration) -> anyh
     };
     let token = settings.admin_token.clone();
     let url = |api: Api| simulated.as_ref().map(|provider| provider.url(api));
-    let log = Box::new(|line: &str| eprintln!("tollgate: {line}"));
+    let log = telemetry::log_line();
     // Signals are listened for before anyone is told that the gateway is there.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let builder = arguments.setup.host_builder();

@@ -13,12 +13,14 @@ mod keys;
 mod limits;
 mod records;
 mod reload;
+mod telemetry;
 
 pub use gateway::GatewayRules;
 pub use keys::KeyRules;
 pub use limits::Limits;
 pub use records::RecordRules;
 pub use reload::{CandidateConfiguration, CandidateRules, PurityRules, QuarantineRules, ReloadRules};
+pub use telemetry::TelemetryRules;
 
 /// The version of the configuration's form that this build reads.
 pub const CONFIGURATION_VERSION: u32 = 1;
@@ -56,6 +58,9 @@ pub struct Configuration {
     /// What stays of decisions.
     #[serde(default)]
     pub records: RecordRules,
+    /// Where the gateway tells of itself.
+    #[serde(default)]
+    pub telemetry: TelemetryRules,
     /// The models there are.
     #[serde(default, rename = "model")]
     pub models: Vec<ModelConfiguration>,
@@ -310,6 +315,7 @@ impl Configuration {
         self.check_gateway_rules()?;
         self.check_reload_rules()?;
         self.records.check()?;
+        self.telemetry.check()?;
         unique("models", self.models.iter().map(|model| model.name.as_str()))?;
         unique("backends", self.backends.iter().map(|backend| backend.name.as_str()))?;
         unique("policies", self.policies.iter().map(|policy| policy.name.as_str()))?;

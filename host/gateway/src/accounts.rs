@@ -11,7 +11,7 @@ use tollgate_ledger::book::{
 };
 use tollgate_ledger::calls::Call as CallRow;
 use tollgate_ledger::estimate::{Prior, Sketches};
-use tollgate_ledger::{Ledger, LedgerError, OpenError, Options};
+use tollgate_ledger::{BudgetLeft, Ledger, LedgerError, OpenError, Options};
 use tollgate_runtime::Host;
 
 use crate::clock;
@@ -121,6 +121,19 @@ impl Accounts {
     /// Ends what was lost; to be called about once a second.
     pub(crate) fn sweep(&self) -> Result<(), String> {
         self.ledger.sweep(clock::now_ms()).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// What each budget has left.
+    pub(crate) fn budgets_left(&self) -> Vec<BudgetLeft> {
+        self.ledger.budgets_left(clock::now_ms())
+    }
+
+    pub(crate) fn open_reservations(&self) -> usize {
+        self.ledger.open_reservations()
+    }
+
+    pub(crate) fn waiting_batches(&self) -> usize {
+        self.ledger.waiting_batches()
     }
 
     /// Waits until everything so far is on the disk.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::formats::{NextAction, Problem};
 use crate::http::{Body, json as json_answer, read_body};
 use crate::switches::{self, SwitchDocument};
-use crate::{Gateway, answer, clock};
+use crate::{Gateway, answer, clock, telemetry};
 
 /// The largest request in bytes.
 const MAX_BYTES: usize = 64 << 10;
@@ -50,9 +50,16 @@ pub(crate) fn is_authorised(gateway: &Gateway, headers: &HeaderMap) -> bool {
 
 /// Answers one request.
 pub(crate) async fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
+    let metrics = request.method() == Method::GET && request.uri().path() == "/metrics";
+    if metrics && gateway.host.configuration().telemetry.open_metrics {
+        return telemetry::metrics(gateway, request.headers());
+    }
     if !is_authorised(gateway, request.headers()) {
         let problem = Problem::new(401, "unauthorised", "send the admin token as a bearer", NextAction::Stop);
         return answer::problem(&problem, None);
+    }
+    if metrics {
+        return telemetry::metrics(gateway, request.headers());
     }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answered = match (method, path.as_str()) {

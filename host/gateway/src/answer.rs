@@ -69,6 +69,7 @@ pub(crate) async fn of_backend(
     let read = tokio::select! {
         switch = gateway.cut(&exchange.dispatch, &exchange.candidate) => {
             let api = exchange.call.request.endpoint.api();
+            gateway.telemetry.cut();
             exchange.settle(gateway, Used::Unknown, Ended::Stopped);
             let stopped = verdict::switched_off(gateway, &switch, clock::now_ms());
             return Answered::Response(problem(&stopped, Some(api)));

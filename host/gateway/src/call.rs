@@ -15,6 +15,7 @@ use tollgate_ledger::records::DecisionId;
 use crate::Gateway;
 use crate::formats::{Endpoint, ModelRequest, NextAction, Problem};
 use crate::identity::Identity;
+use crate::telemetry::Observed;
 
 /// So many bytes of a body are a token of input, for an estimate: prose has four, code and JSON fewer.
 const BYTES_PER_INPUT_TOKEN: u64 = 3;
@@ -25,6 +26,8 @@ pub(crate) struct Call {
     pub(crate) id: u128,
     /// The last decision about it, as records call it.
     pub(crate) decided: Mutex<Option<DecisionId>>,
+    /// How those who watch see it.
+    pub(crate) observed: Observed,
     pub(crate) request: ModelRequest,
     /// What stood behind the path, which goes on with it.
     pub(crate) query: Option<String>,

@@ -13,6 +13,7 @@ use crate::call::{Call, ledger_failed};
 use crate::formats::{NextAction, Problem};
 use crate::http::Body;
 use crate::settle::{Ended, Exchange, Used};
+use crate::telemetry::Observed;
 use crate::upstream::Sent;
 use crate::verdict::{self, Next, Patience};
 use crate::{Gateway, ingress};
@@ -36,9 +37,10 @@ enum Tried {
 pub(crate) async fn dispatch(
     gateway: &Arc<Gateway>,
     request: Request<Incoming>,
+    observed: Observed,
     caller_left: CancellationToken,
 ) -> Result<Response<Body>, Problem> {
-    let call = Arc::new(ingress::read(gateway, request).await?);
+    let call = Arc::new(ingress::read(gateway, request, observed).await?);
     let mut patience = Patience::new(gateway.settings.times, caller_left);
     let mut failed: Vec<Symbol> = Vec::new();
     let mut last_word = None;
@@ -46,6 +48,7 @@ pub(crate) async fn dispatch(
         let facts = call.facts(gateway, patience.waited(), &failed)?;
         let decision = gateway.host.decide(&facts);
         call.note_decision(gateway.records.record(&call, &facts, &decision));
+        gateway.telemetry.decided(gateway, &call, &decision);
         let permit = match verdict::act_on(gateway, &call, &facts, decision) {
             Ok(Next::Go(permit)) => permit,
             Ok(Next::Wait(wait)) => {
@@ -114,6 +117,7 @@ async fn send(gateway: &Arc<Gateway>, exchange: Exchange, permit: Permit) -> Res
         Sent::Unreachable => Tried::Failed(answer::unreachable(gateway, exchange)),
         Sent::Lost(loss) => Tried::Answer(answer::lost(gateway, exchange, loss.into())),
         Sent::Cut(switch) => {
+            gateway.telemetry.cut();
             let problem = verdict::switched_off(gateway, &switch, exchange.dispatch.now_ms);
             let problem = verdict::with_decision(problem, &exchange.call);
             exchange.settle(gateway, Used::Unknown, Ended::Stopped);

@@ -6,9 +6,6 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,17 +17,17 @@ use tollgate_ledger::prices::PriceTable;
 use tollgate_runtime::{Event, Host, HostBuilder, HostError, Watcher, Watching};
 
 use crate::accounts::Accounts;
-use crate::formats::{NextAction, Problem};
-use crate::http::{Body, Bounds, Server, json as json_answer};
+use crate::http::{Bounds, Server};
 use crate::keys::{self, KeyFileError, Keys, Looked};
 use crate::records::Records;
 use crate::serving::Simulated;
 use crate::sessions::Sessions;
 use crate::switches::{self, Labels, RestoreError};
-use crate::unmetered::{self, Unmetered};
+use crate::telemetry::Telemetry;
+use crate::unmetered::Unmetered;
 use crate::untold::Untold;
 use crate::upstream::{BackendError, Upstream};
-use crate::{admin, answer, clock, configured, dispatch, ingress, outcomes};
+use crate::{admin, clock, configured, front};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +141,7 @@ pub(crate) struct Gateway {
     pub(crate) prices: ArcSwap<PriceTable>,
     pub(crate) upstream: Upstream,
     pub(crate) records: Records,
+    pub(crate) telemetry: Telemetry,
     pub(crate) sessions: Sessions,
     pub(crate) keys: Keys,
     pub(crate) untold: Untold,
@@ -192,10 +190,12 @@ impl Running {
         let opened: Arc<OnceLock<Weak<Gateway>>> = Arc::default();
         let taking_over = Arc::clone(&opened);
         let builder = builder.on_event(move |event| {
-            if matches!(event, Event::GenerationServes { .. })
-                && let Some(gateway) = taking_over.get().and_then(Weak::upgrade)
-            {
-                configured::take_over(&gateway);
+            if let Some(gateway) = taking_over.get().and_then(Weak::upgrade) {
+                match event {
+                    Event::GenerationServes { .. } => configured::take_over(&gateway),
+                    Event::PolicyQuarantined { .. } => gateway.telemetry.quarantined(),
+                    _ => {}
+                }
             }
             // Who reads that a generation serves can count on all of it.
             tell(event, &ringing, &events);
@@ -208,6 +208,7 @@ impl Running {
             upstream: Upstream::new(&host, settings.times, simulated)?,
             prices: ArcSwap::from_pointee(prices),
             records: Records::in_data(&settings.data),
+            telemetry: Telemetry::default(),
             sessions: Sessions::default(),
             keys: Keys::open(&settings.data, configuration.keys)?,
             untold: Untold::default(),
@@ -236,7 +237,7 @@ impl Running {
         Ok(Self {
             front: Server::start(front, bounds, move |request| {
                 let gateway = Arc::clone(&for_front);
-                async move { answer_client(&gateway, request).await }
+                async move { front::answer(&gateway, request).await }
             })?,
             admin: Server::start(admin, Bounds { body_bytes: 64 << 10, connections: 64, ..bounds }, move |request| {
                 let gateway = Arc::clone(&for_admin);
@@ -421,70 +422,4 @@ fn keep_keys(gateway: &Arc<Gateway>) {
             }
         }
     });
-}
-
-/// Answers one request of a client. The work is a task of its own: a client that leaves does not leave a call half settled.
-async fn answer_client(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
-    let (path, api) = (request.uri().path().to_owned(), ingress::guess_api(request.uri().path(), request.headers()));
-    match (request.method(), path.as_str()) {
-        (&Method::GET, "/healthz") => return json_answer(StatusCode::OK, &json!({ "status": "ok" })),
-        (&Method::GET, "/v1/models") => {
-            let listed =
-                gateway.keys.caller(request.headers(), clock::now_ms()).map(|_| models(gateway, request.headers()));
-            return listed.unwrap_or_else(|error| answer::problem(&ingress::no_access(&error), api));
-        }
-        (&Method::POST, "/tollgate/v1/outcomes") => return outcomes::answer(gateway, request).await,
-        _ => {}
-    }
-    let caller_left = CancellationToken::new();
-    let leaving = caller_left.clone().drop_guard();
-    let task = Arc::clone(gateway);
-    let unmetered = unmetered::route_of(gateway, request.method(), &path);
-    let work = gateway.tasks.spawn(async move {
-        match unmetered {
-            Some(route) => unmetered::pass(&task, request, &route).await,
-            None => dispatch::dispatch(&task, request, caller_left).await,
-        }
-    });
-    let answered = work.await;
-    let _still_here = leaving.disarm();
-    match answered {
-        Ok(Ok(response)) => response,
-        Ok(Err(problem)) => answer::problem(&problem, api),
-        Err(_) => {
-            gateway.log.line("a call panicked: this is a mistake in Tollgate");
-            answer::problem(&Problem::new(500, "internal", "this is a mistake in Tollgate", NextAction::Stop), api)
-        }
-    }
-}
-
-/// The models of the backends that speak the caller's format, as its provider lists them.
-fn models(gateway: &Gateway, headers: &HeaderMap) -> Response<Body> {
-    let api = if headers.contains_key("anthropic-version") { Api::Anthropic } else { Api::Openai };
-    let symbols = gateway.host.symbols();
-    let serving = gateway.upstream.serving();
-    let backends = serving.catalogue.backends().iter();
-    let speaking = backends.filter(|backend| serving.backend(backend.name).is_some_and(|known| known.api == api));
-    let mut names: Vec<String> =
-        speaking.flat_map(|backend| &backend.models).map(|model| symbols.display(*model).to_string()).collect();
-    names.sort();
-    names.dedup();
-    let models: Vec<_> = names
-        .iter()
-        .map(|name| match api {
-            Api::Openai => json!({ "id": name, "object": "model", "created": 0, "owned_by": "tollgate" }),
-            Api::Anthropic => {
-                json!({ "type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z" })
-            }
-        })
-        .collect();
-    json_answer(
-        StatusCode::OK,
-        &match api {
-            Api::Openai => json!({ "object": "list", "data": models }),
-            Api::Anthropic => {
-                json!({ "data": models, "has_more": false, "first_id": names.first(), "last_id": names.last() })
-            }
-        },
-    )
 }

@@ -12,6 +12,7 @@ use crate::formats::{Endpoint, ModelRequest, NextAction, Problem};
 use crate::http::{BodyError, read_body};
 use crate::identity::{Identity, IdentityError};
 use crate::keys::{AccessError, ClaimError, RunError};
+use crate::telemetry::Observed;
 use crate::{Gateway, clock};
 
 /// The format of a caller whose path is not one of those, so that it can read the answer.
@@ -23,7 +24,7 @@ pub(crate) fn guess_api(path: &str, headers: &HeaderMap) -> Option<Api> {
 }
 
 /// Reads a request for a model.
-pub(crate) async fn read(gateway: &Gateway, request: Request<Incoming>) -> Result<Call, Problem> {
+pub(crate) async fn read(gateway: &Gateway, request: Request<Incoming>, observed: Observed) -> Result<Call, Problem> {
     let started_ms = clock::now_ms();
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
@@ -48,9 +49,10 @@ pub(crate) async fn read(gateway: &Gateway, request: Request<Incoming>) -> Resul
         .map_err(|error| not_its_run(&error))?;
     let mut headers = parts.headers;
     caller.keep_secrets(&mut headers);
-    let (id, decided) = (crate::random_id(), Mutex::default());
+    observed.identified(&request, &identity);
+    let (id, decided) = (observed.number(), Mutex::default());
     let query = parts.uri.query().map(str::to_owned);
-    let call = Call { id, decided, request, query, identity, headers, started_ms, context };
+    let call = Call { id, decided, observed, request, query, identity, headers, started_ms, context };
     if let Some(line) = gateway.untold.dispatch(call.task(), call.identity.names_run, call.identity.names_task) {
         gateway.log.line(&line);
     }

@@ -2,6 +2,7 @@
 //!
 //! | to know | open |
 //! |---|---|
+//! | what a client can ask for | `front.rs` |
 //! | how a request becomes an answer | `dispatch.rs`, one function |
 //! | what is read from and changed in a request, what an answer used | `formats/` |
 //! | who asks, and what they may claim | `identity.rs`, `keys/` |
@@ -10,6 +11,7 @@
 //! | where it goes, and what it needs to go | `upstream.rs` |
 //! | how a stream is metered and cut | `stream.rs` |
 //! | what operators can do | `admin.rs` |
+//! | what it tells of itself | [`telemetry`] |
 //! | how it can be tried without a key | [`SimulatedProvider`] |
 #![warn(missing_docs)]
 
@@ -22,6 +24,7 @@ mod clock;
 mod configured;
 mod dispatch;
 mod formats;
+mod front;
 mod gateway;
 mod http;
 mod identity;
@@ -35,6 +38,7 @@ mod settle;
 mod simulate;
 mod stream;
 mod switches;
+pub mod telemetry;
 mod unmetered;
 mod untold;
 mod upstream;

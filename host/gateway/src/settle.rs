@@ -62,6 +62,7 @@ impl Exchange {
     pub(crate) fn settle(self, gateway: &Gateway, used: Used, ended: Ended) {
         let ended_ms = clock::now_ms();
         let settlement = self.cost(gateway, used);
+        gateway.telemetry.settled(&gateway.host, &self, used, ended, settlement);
         let report = self.report(ended, ended_ms);
         if let Used::Exact(usage, _) = used {
             let model = gateway.host.symbols().display(self.candidate.model);

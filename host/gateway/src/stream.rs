@@ -52,7 +52,9 @@ enum End {
 pub(crate) fn pass_on(gateway: &Arc<Gateway>, exchange: Exchange, upstream: Incoming, place: Place) -> Body {
     let (sender, receiver) = mpsc::channel(PIECES);
     let task = Arc::clone(gateway);
+    let open = gateway.telemetry.stream();
     gateway.tasks.spawn(async move {
+        let _open = open;
         let mut meter = Meter::new(exchange.call.request.endpoint, exchange.call.request.usage_chunk());
         let end = pump(&task, &exchange, upstream, &mut meter, &sender).await;
         finish(&task, exchange, &mut meter, &place, &end, sender).await;
@@ -115,6 +117,9 @@ async fn finish(
 ) {
     note_health(place, end);
     let used = used(&exchange, meter.metered());
+    if matches!(end, End::Cut(_)) {
+        gateway.telemetry.cut();
+    }
     let ended = match end {
         End::Closed => Ended::Answered,
         End::Broke => Ended::Unavailable,
@@ -129,6 +134,7 @@ async fn finish(
             say(sender, meter.rest(), patience).await;
         }
         Some(problem) => {
+            exchange.call.observed.broke(problem.code);
             let problem = verdict::with_decision(problem, &exchange.call);
             let event = problem.event(exchange.call.request.endpoint, meter.next_number());
             let last = format!("{}{event}", meter.separator());

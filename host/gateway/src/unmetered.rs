@@ -17,6 +17,7 @@ use tollgate_core::{Dispatch, Health, ScopePath};
 use crate::formats::{Endpoint, NextAction, Problem, below};
 use crate::http::{Body, Broken, set_header};
 use crate::identity::{Identity, Told};
+use crate::telemetry::Observed;
 use crate::upstream::{Backend, Place, Unanswered, passed_on};
 use crate::{Gateway, answer, clock, ingress, verdict};
 
@@ -55,6 +56,7 @@ pub(crate) async fn pass(
     gateway: &Arc<Gateway>,
     request: Request<Incoming>,
     route: &str,
+    observed: &Observed,
 ) -> Result<Response<Body>, Problem> {
     let now_ms = clock::now_ms();
     let (mut parts, body) = request.into_parts();
@@ -81,6 +83,7 @@ pub(crate) async fn pass(
         .parse()
         .map_err(|_| Problem::bad_request("invalid-request", "the path cannot be passed on"))?;
     *onward.headers_mut() = passed_on(&parts.headers);
+    observed.pass_on(onward.headers_mut());
     onward.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     place.backend().authorise(onward.headers_mut());
     gateway.unmetered.count(route);

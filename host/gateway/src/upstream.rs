@@ -284,6 +284,7 @@ impl Backend {
             url.parse().expect("the base was parsed when the backend was made, the query when it came");
         let headers = request.headers_mut();
         *headers = passed_on(&call.headers);
+        call.observed.pass_on(headers);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // A compressed answer could not be metered on its way.
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -226,6 +226,11 @@ impl Budgets {
         self
     }
 
+    /// The budgets, in the order of the configuration.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Budget> {
+        self.rules.iter().map(|budget| &**budget)
+    }
+
     /// These budgets as the successor of others.
     #[must_use]
     pub(super) fn after(self, earlier: &Self) -> Self {

@@ -11,7 +11,7 @@ use crate::book::{AccountId, AccountView, Book, Budgets, Fold, Path, Raises};
 
 #[derive(Debug)]
 pub(super) struct Board {
-    accounts: papaya::HashMap<AccountId, AccountView, BuildHasherDefault<Fold>>,
+    pub(super) accounts: papaya::HashMap<AccountId, AccountView, BuildHasherDefault<Fold>>,
     /// The budgets in force.
     budgets: ArcSwap<Budgets>,
     /// The approvals in force.

@@ -4,6 +4,7 @@ mod board;
 mod facts;
 mod inner;
 mod nowhere;
+mod observed;
 mod operations;
 mod residence;
 
@@ -19,6 +20,7 @@ use crate::store::{Archive, Journal, JournalFiles, Sqlite, Store, StoreError, Wr
 use board::Board;
 use inner::{Inner, restore};
 use nowhere::Nowhere;
+pub use observed::BudgetLeft;
 
 /// What an acknowledgement of a reservation promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -85,6 +85,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Batches that nobody has begun to write.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.lock().batches.len()
+    }
+
     /// The last batch that is on the disk.
     pub(crate) fn committed(&self) -> u64 {
         self.shared.lock().committed
