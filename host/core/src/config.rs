@@ -276,6 +276,15 @@ pub enum ConfigurationError {
         /// The name.
         name: String,
     },
+    /// Two budgets of the same name; one that has none is called by what it is for.
+    #[error(
+        "two budgets are called `{name}`: give one of them another name, as in `name = \"{name} a day\"` beside its \
+         `for` (a budget without a name is called by what it is for)"
+    )]
+    SameBudget {
+        /// The name.
+        name: String,
+    },
     /// A number that cannot be meant.
     #[error("`{key} = {value}`: {advice}")]
     OutOfRange {
@@ -328,8 +337,9 @@ impl Configuration {
                 }
             }
         }
-        unique("budgets", self.budgets.iter().map(|budget| &*budget.name))?;
-        Ok(())
+        let mut named = BTreeSet::new();
+        let again = self.budgets.iter().find(|budget| !named.insert(&budget.name));
+        again.map_or(Ok(()), |budget| Err(ConfigurationError::SameBudget { name: budget.name.to_string() }))
     }
 
     /// Each model's tier.

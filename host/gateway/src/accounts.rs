@@ -69,17 +69,27 @@ impl Accounts {
     }
 
     /// Writes what is known about the dispatch's task, scopes and budgets into it.
-    pub(crate) fn inform(&self, names: &[(Dimension, &str)], dispatch: &mut Dispatch) -> Result<(), String> {
-        let path = self.ledger.path(names).map_err(|error| error.to_string())?;
+    pub(crate) fn inform(
+        &self,
+        names: &[(Dimension, &str)],
+        task: &str,
+        dispatch: &mut Dispatch,
+    ) -> Result<(), String> {
+        let path = self.ledger.path_of_task(names, task).map_err(|error| error.to_string())?;
         self.ledger.inform(dispatch, &path).map_err(|error| error.to_string())
     }
 
     /// Holds an amount on every budget of the dispatch at once.
-    pub(crate) fn reserve(&self, names: &[(Dimension, &str)], amount: Nanodollars) -> Result<Reservation, Unreserved> {
+    pub(crate) fn reserve(
+        &self,
+        names: &[(Dimension, &str)],
+        task: &str,
+        amount: Nanodollars,
+    ) -> Result<Reservation, Unreserved> {
         let failed = |error: &dyn std::fmt::Display| Unreserved::Failed(error.to_string());
         let (id, now_ms) = (ReservationId(crate::random_id()), clock::now_ms());
         loop {
-            let path = self.ledger.path(names).map_err(|error| failed(&error))?;
+            let path = self.ledger.path_of_task(names, task).map_err(|error| failed(&error))?;
             let request = Request { id, path: &path, amount, expires_ms: now_ms.saturating_add(UNSENT_MS) };
             return match self.ledger.reserve(&request, now_ms) {
                 Ok(()) => Ok(Reservation { id, amount }),

@@ -58,7 +58,7 @@ impl Call {
             candidates: self.candidates(gateway, failed)?,
             ..Dispatch::default()
         };
-        let informed = gateway.accounts.inform(&self.names(None), &mut dispatch);
+        let informed = gateway.accounts.inform(&self.names(None), &self.identity.task, &mut dispatch);
         informed.map_err(|error| ledger_failed(gateway, &error))?;
         dispatch.attempts.failed = dispatch.attempts.failed.max(self.identity.tried_before);
         Ok(dispatch)

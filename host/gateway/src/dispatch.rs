@@ -90,7 +90,7 @@ async fn reserve(
     let amount = call.worst_case(gateway, candidate, permit.output_cap())?;
     let model = gateway.host.symbols().display(candidate.model);
     patience.check()?;
-    match gateway.accounts.reserve(&call.names(Some(&model)), amount) {
+    match gateway.accounts.reserve(&call.names(Some(&model)), &call.identity.task, amount) {
         Ok(reservation) => Ok(Some(reservation)),
         Err(Unreserved::Refused(refusal)) if refusal.is_brief() && patience.queue(&gateway.accounts).await => Ok(None),
         Err(unreserved) => Err(verdict::unreserved(gateway, call, facts, &unreserved)),

@@ -81,7 +81,7 @@ fn what_is_wrong_with_a_budget_is_named() {
         ("for = {}\nlimit = \"1.00 USD\"\nwindow = \"year\"", "`year` is no window"),
         (
             "scope = \"run\"\nlimit = \"1.00 USD\"\n[[budget]]\nscope = \"run\"\nlimit = \"2.00 USD\"",
-            "two budgets are called `run`",
+            "two budgets are called `run`: give one of them another name, as in `name = \"run a day\"`",
         ),
     ] {
         let error = parse(&format!("[[budget]]\n{budget}\n")).map_err(|error| error.to_string());

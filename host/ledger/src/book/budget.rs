@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sha2::{Digest, Sha256};
 use tollgate_core::{Budget, BudgetProblem, Dimension, Pattern, Reference, ScopeKind, ScopePath, Symbol, Symbols};
 
+use super::raise::Beneficiary;
+
 /// The most budgets that one dispatch may be charged to.
 pub const MAX_ACCOUNTS: usize = 16;
 
@@ -141,7 +143,7 @@ impl Path {
         &self.0.accounts
     }
 
-    /// What approvals can be given for: `run=…`, `work-item=…`.
+    /// What approvals can be given for: `run=…`, `task=…`, `work-item=…`; see [`super::Beneficiary`].
     #[must_use]
     pub fn beneficiaries(&self) -> &[Arc<str>] {
         &self.0.beneficiaries
@@ -242,6 +244,14 @@ impl Budgets {
     /// # Errors
     /// When more than [`MAX_ACCOUNTS`] budgets cover it.
     pub fn path(&self, names: &[(Dimension, &str)]) -> Result<Path, BudgetError> {
+        self.path_of_task(names, None)
+    }
+
+    /// [`Budgets::path`], of a task of the run that the names name: approvals can be given for it.
+    ///
+    /// # Errors
+    /// When more than [`MAX_ACCOUNTS`] budgets cover it.
+    pub fn path_of_task(&self, names: &[(Dimension, &str)], task: Option<&str>) -> Result<Path, BudgetError> {
         let charged = self.rules.iter().enumerate().filter_map(|(rule, budget)| {
             let (id, label) = account_of(budget, names)?;
             Some(PathAccount { id, budget: Arc::clone(&budget.name), label, rule, place: Place::unknown() })
@@ -250,10 +260,18 @@ impl Budgets {
         if accounts.len() > MAX_ACCOUNTS {
             return Err(BudgetError::TooManyAccounts { count: accounts.len() });
         }
-        let approvable =
-            |dimension: &Dimension| matches!(dimension, Dimension::Scope(ScopeKind::Run | ScopeKind::WorkItem));
-        let beneficiaries = names.iter().filter(|(dimension, _)| approvable(dimension));
-        let beneficiaries = beneficiaries.map(|(dimension, name)| format!("{dimension}={name}").into()).collect();
+        let mut beneficiaries: Vec<Arc<str>> = Vec::new();
+        for (dimension, name) in names {
+            let whom = match dimension {
+                Dimension::Scope(ScopeKind::Run) => Beneficiary::Run(name),
+                Dimension::Scope(ScopeKind::WorkItem) => Beneficiary::WorkItem(name),
+                _ => continue,
+            };
+            beneficiaries.push(whom.to_string().into());
+            if let (Beneficiary::Run(run), Some(task)) = (whom, task) {
+                beneficiaries.push(Beneficiary::Task { run, task }.to_string().into());
+            }
+        }
         let mut scopes = ScopePath::default();
         for (dimension, name) in names {
             if let Dimension::Scope(kind) = dimension {

@@ -55,7 +55,7 @@ pub use errors::{AdmitError, LimitError, Refusal, ReserveError, ResolveError};
 pub(crate) use hashing::Fold;
 use hashing::{ById, ByReservation};
 pub(crate) use raise::Raises;
-pub use raise::{MAX_RAISES, Raise, RaiseError};
+pub use raise::{Beneficiary, MAX_ALL_RAISES, MAX_RAISES, Raise, RaiseError};
 pub use reserve::{Held, Request};
 use resolved::ResolvedReservations;
 pub use resolved::{MAX_REMEMBERED, Resolution, Resolved};
@@ -188,12 +188,21 @@ impl Book {
         Ok(())
     }
 
-    /// Raises ceilings for a run or a work item. Whether that is news; the same approval again is none.
+    /// Raises ceilings for a run, a task or a work item. Whether that is news; the same approval again is none.
     ///
     /// # Errors
-    /// When it is over, has no author or reason, contradicts another of the same id, or is one too many.
+    /// When it is over, is for nobody, has no author or reason, contradicts another of the same id, was taken back, or is one too
+    /// many.
     pub fn approve(&mut self, raise: Raise, now_ms: u64) -> Result<bool, RaiseError> {
         self.raises.give(raise, now_ms)
+    }
+
+    /// Takes an approval back, from the next reservation on. Whether that is news.
+    ///
+    /// # Errors
+    /// When none of that id is in force.
+    pub fn revoke(&mut self, id: u128, now_ms: u64) -> Result<bool, RaiseError> {
+        self.raises.revoke(id, now_ms)
     }
 
     pub(crate) const fn raises(&self) -> &Raises {

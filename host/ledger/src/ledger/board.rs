@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tollgate_core::Dispatch;
 
-use crate::book::{AccountId, AccountView, Book, Budgets, Fold, Path, Raises};
+use crate::book::{AccountId, AccountView, Book, Budgets, Fold, Path, Raise, Raises};
 
 #[derive(Debug)]
 pub(super) struct Board {
@@ -53,6 +53,10 @@ impl Board {
 
     pub(super) fn show_raises(&self, book: &Book) {
         self.raises.store(Arc::new(book.raises().clone()));
+    }
+
+    pub(super) fn approvals(&self, now_ms: u64) -> Vec<Raise> {
+        self.raises.load().in_force(now_ms)
     }
 
     fn show_all(&self, book: &Book) {

@@ -17,6 +17,14 @@ impl Ledger {
         self.board.budgets().path(names)
     }
 
+    /// [`Ledger::path`] of a task of the run that the names name: approvals given for the task count for it.
+    ///
+    /// # Errors
+    /// When too many budgets cover it.
+    pub fn path_of_task(&self, names: &[(Dimension, &str)], task: &str) -> Result<Path, BudgetError> {
+        self.board.budgets().path_of_task(names, Some(task))
+    }
+
     /// Writes everything known into a dispatch: how the accounts of its path stand (approvals in force raise the ceiling, and
     /// mark it as approved), what its run and scopes spend, attempts, counters, what runs like it cost, and where its
     /// prompt cache lies. Takes no lock that a writer holds, except to fetch an account that left memory.

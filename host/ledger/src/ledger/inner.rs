@@ -7,7 +7,7 @@ use tollgate_core::Nanodollars;
 use super::OpenError;
 use crate::book::{AccountId, Book, Budget, Effects, Event, Held, Path, PathAccount, Windows};
 use crate::calls::Call;
-use crate::store::{Archive, Journal, StoreError, StoredCharge};
+use crate::store::{Archive, Journal, Revoked, StoreError, StoredCharge};
 
 pub(super) struct Inner {
     pub(super) book: Book,
@@ -57,8 +57,12 @@ pub(super) fn restore(book: &mut Book, archive: &mut dyn Archive, now_ms: u64) -
             let _ = book.set_limit(&change.budget, limit, hard);
         }
     }
-    for raise in archive.raises(now_ms)? {
+    for (raise, revoked) in archive.raises(now_ms)? {
+        let id = raise.id;
         let _ = book.approve(raise, now_ms);
+        if revoked == Revoked::Yes {
+            let _ = book.revoke(id, now_ms);
+        }
     }
     for open in archive.open_reservations()? {
         let (path, windows) = charged(&open.charges);

@@ -1,5 +1,6 @@
 //! The ledger of a process: the book in memory, its journal and its database on the disk, in one value that threads share.
 
+mod approvals;
 mod board;
 mod facts;
 mod inner;

@@ -1,7 +1,9 @@
 //! Storage of a ledger that keeps nothing.
 
 use crate::book::{AccountId, AccountState, Raise, ReservationId};
-use crate::store::{Archive, Batch, Journal, LimitChange, Store, StoreError, StoredReservation, StoredResolution};
+use crate::store::{
+    Archive, Batch, Journal, LimitChange, Revoked, Store, StoreError, StoredReservation, StoredResolution,
+};
 
 /// Takes everything and has nothing.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl Archive for Nowhere {
         Ok(Vec::new())
     }
 
-    fn raises(&mut self, _: u64) -> Result<Vec<Raise>, StoreError> {
+    fn raises(&mut self, _: u64) -> Result<Vec<(Raise, Revoked)>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -9,11 +9,12 @@ use tollgate_core::Nanodollars;
 use super::inner::Inner;
 use super::{Durability, EVENTS, Ledger, LedgerError, MAX_WAITING, Ticket};
 use crate::book::{
-    Book, Budgets, Effects, Event, LimitError, Path, Raise, RaiseError, Request, ReservationId, ReserveError,
-    ResolveError, Settlement, Standing, Status, Swept,
+    Book, Budgets, Effects, Event, LimitError, Path, Request, ReservationId, ReserveError, ResolveError, Settlement,
+    Standing, Status, Swept,
 };
 use crate::calls::Call;
-use crate::store::{Approval, Audit, Batch, StoreError, WriterError};
+use crate::store::Note;
+use crate::store::{Batch, StoreError, WriterError};
 
 impl Ledger {
     /// [`Book::reserve`]. The same request again is answered as the first time while the ledger remembers it: as long as it is
@@ -146,26 +147,6 @@ impl Ledger {
         Ok(swept)
     }
 
-    /// [`Book::approve`], written down with its author and reason.
-    ///
-    /// # Errors
-    /// The book's, or storage's.
-    pub fn approve(&self, raise: Raise, now_ms: u64) -> Result<Ticket<'_>, LedgerError<RaiseError>> {
-        let approval = Approval {
-            id: raise.id.to_be_bytes(),
-            beneficiary: raise.beneficiary.to_string(),
-            budget: raise.budget.as_deref().map(str::to_owned),
-            amount: raise.amount.as_u64(),
-            until_ms: raise.until_ms,
-            author: raise.author.to_string(),
-            reason: raise.reason.to_string(),
-        };
-        let mut inner = self.lock();
-        let news = inner.book.approve(raise, now_ms).map_err(LedgerError::Book)?;
-        self.board.show_raises(&inner.book);
-        self.note(&mut inner, news.then_some(Audit::Approval { at_ms: now_ms, approval }))
-    }
-
     /// [`Book::set_limit`], written down; it holds until the next change, also over a restart.
     ///
     /// # Errors
@@ -180,7 +161,7 @@ impl Ledger {
         let mut inner = self.lock();
         let before = inner.book.set_limit(budget, limit, hard).map_err(LedgerError::Book)?;
         self.board.show_budgets(&inner.book);
-        let audit = Audit::Limit {
+        let note = Note::Limit {
             at_ms: now_ms,
             budget: budget.to_owned(),
             before: (before.0.as_u64(), before.1.as_u64()),
@@ -188,7 +169,7 @@ impl Ledger {
             author: author.to_owned(),
             reason: reason.to_owned(),
         };
-        self.note(&mut inner, Some(audit))
+        self.note(&mut inner, Some(note))
     }
 
     /// Puts the budgets of a new configuration in force, from the next reservation on. Paths made before are stale; what is
@@ -277,13 +258,13 @@ impl Ledger {
     }
 
     /// Takes down what the last operation did: first in the journal, then for the writer.
-    fn note<E>(&self, inner: &mut Inner, audit: Option<Audit>) -> Result<Ticket<'_>, LedgerError<E>> {
+    pub(super) fn note<E>(&self, inner: &mut Inner, note: Option<Note>) -> Result<Ticket<'_>, LedgerError<E>> {
         let call = inner.call.take();
-        let quiet = inner.effects.is_empty() && call.is_none() && audit.is_none();
+        let quiet = inner.effects.is_empty() && call.is_none() && note.is_none();
         if !quiet {
             inner.sequence = inner.sequence.saturating_add(1);
             let mut batch = Batch::of(inner.sequence, &inner.effects, call);
-            batch.audit = audit;
+            batch.note = note;
             inner.mark_dirty();
             self.tell(&inner.book, &inner.effects);
             let events = std::mem::take(&mut inner.effects.events);

@@ -7,8 +7,8 @@ use tollgate_core::{
 
 use super::*;
 use crate::book::{
-    Budget, Dimension, Event, Raise, Refusal, Request, ReservationId, ReserveError, Resolution, ResolveError,
-    Settlement, Swept, Window,
+    Beneficiary, Budget, Dimension, Event, Raise, RaiseError, Refusal, Request, ReservationId, ReserveError,
+    Resolution, ResolveError, Settlement, Swept, Window,
 };
 
 const DOLLAR: Nanodollars = Nanodollars::new(1_000_000_000);
@@ -216,6 +216,46 @@ fn an_approval_raises_the_ceiling_that_policies_see_until_it_ends() {
         ledger.inform(&mut dispatch, &path).unwrap();
         assert_eq!((dispatch.accounts[0].hard.as_u64(), dispatch.approved), (hard, approved));
     }
+}
+
+#[test]
+fn an_approval_for_a_task_is_for_no_other_and_can_be_taken_back_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = [(TEAM, "red"), (Dimension::Scope(ScopeKind::Run), "7")];
+    let raise = Raise {
+        id: 1,
+        beneficiary: Beneficiary::Task { run: "7", task: "5463" }.to_string().into(),
+        budget: None,
+        amount: Nanodollars::new(50),
+        until_ms: 1_000,
+        author: "ada".into(),
+        reason: "release day".into(),
+    };
+    let seen = |ledger: &Ledger, task| {
+        let path = ledger.path_of_task(&names, task).unwrap();
+        let mut dispatch = Dispatch { now_ms: 5, ..Dispatch::default() };
+        ledger.inform(&mut dispatch, &path).unwrap();
+        (dispatch.accounts[0].hard.as_u64() - DOLLAR.as_u64(), dispatch.approved)
+    };
+    let ledger = open(folder.path());
+    ledger.approve(raise.clone(), 0).unwrap().wait().unwrap();
+    ledger.approve(raise.clone(), 0).unwrap().wait().unwrap();
+    drop(ledger);
+    let ledger = open(folder.path());
+    assert_eq!((seen(&ledger, "5463"), seen(&ledger, "5464")), ((50, true), (0, false)));
+    assert_eq!(ledger.approvals(999), std::slice::from_ref(&raise));
+    let path = ledger.path_of_task(&names, "5463").unwrap();
+    let whole = Nanodollars::new(DOLLAR.as_u64() + 50);
+    ledger.reserve(&Request { id: ReservationId(9), path: &path, amount: whole, expires_ms: 9 }, 5).unwrap();
+    assert!(ledger.revoke(1, ("ada", ""), 5).is_err(), "somebody says why");
+    ledger.revoke(1, ("ada", "done early"), 5).unwrap().wait().unwrap();
+    ledger.revoke(1, ("bob", "again"), 5).unwrap().wait().unwrap();
+    assert_eq!(seen(&ledger, "5463"), (0, false));
+    drop(ledger);
+    let ledger = open(folder.path());
+    assert_eq!(seen(&ledger, "5463"), (0, false));
+    assert!(ledger.approvals(5).is_empty());
+    assert!(matches!(ledger.approve(raise, 5).map(|_| ()), Err(LedgerError::Book(RaiseError::Revoked))));
 }
 
 #[test]

@@ -18,8 +18,8 @@ pub struct Batch {
     pub crossed: Vec<WindowCrossed>,
     /// What is known about the call that was settled.
     pub call: Option<Call>,
-    /// What people changed.
-    pub audit: Option<Audit>,
+    /// What people changed, or what is remembered of a task.
+    pub note: Option<Note>,
 }
 
 /// A window that was opened.
@@ -83,10 +83,10 @@ pub struct WindowCrossed {
     pub crossed: u16,
 }
 
-/// What a person changed, and why.
+/// What is taken down beside money. A variant's place is its number in the journal: new ones go to the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Audit {
-    /// A limit.
+pub enum Note {
+    /// A limit that a person changed.
     Limit {
         /// When.
         at_ms: u64,
@@ -107,6 +107,17 @@ pub enum Audit {
         at_ms: u64,
         /// What was approved.
         approval: Approval,
+    },
+    /// An approval was taken back.
+    Revocation {
+        /// When.
+        at_ms: u64,
+        /// Which: [`Approval::id`].
+        approval: [u8; 16],
+        /// Who took it back.
+        author: String,
+        /// Why.
+        reason: String,
     },
 }
 
@@ -168,7 +179,7 @@ impl Batch {
             lines: lines.collect(),
             crossed: crossed.collect(),
             call,
-            audit: None,
+            note: None,
         }
     }
 }

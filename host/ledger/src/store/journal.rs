@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
     use crate::calls::{Call, CallStatus};
-    use crate::store::batch::{Approval, Audit};
+    use crate::store::batch::{Approval, Note};
 
     fn batches() -> Vec<Batch> {
         let word = || Some("word".to_owned());
@@ -204,7 +204,7 @@ mod tests {
         vec![
             Batch { sequence: 1, call: Some(Call::default()), ..Batch::default() },
             Batch { sequence: 2, call: Some(call), ..Batch::default() },
-            Batch { sequence: 3, audit: Some(Audit::Approval { at_ms: 5, approval }), ..Batch::default() },
+            Batch { sequence: 3, note: Some(Note::Approval { at_ms: 5, approval }), ..Batch::default() },
             Batch { sequence: 4, ..Batch::default() },
         ]
     }

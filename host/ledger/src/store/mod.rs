@@ -16,7 +16,7 @@ mod writer;
 
 use crate::book::{AccountId, AccountState, Raise, ReservationId};
 
-pub use batch::{Approval, Audit, Batch, Line, WindowCrossed, WindowOpened};
+pub use batch::{Approval, Batch, Line, Note, WindowCrossed, WindowOpened};
 pub use journal::{Journal, JournalFiles};
 pub use schema::SCHEMA_VERSION;
 pub use sqlite::Sqlite;
@@ -95,17 +95,26 @@ pub trait Archive: Send {
     /// When they cannot be read.
     fn open_reservations(&mut self) -> Result<Vec<StoredReservation>, StoreError>;
 
-    /// The approvals that end after `now_ms`.
+    /// The approvals that end after `now_ms`, and whether each was taken back.
     ///
     /// # Errors
     /// When they cannot be read.
-    fn raises(&mut self, now_ms: u64) -> Result<Vec<Raise>, StoreError>;
+    fn raises(&mut self, now_ms: u64) -> Result<Vec<(Raise, Revoked)>, StoreError>;
 
     /// The limits that were changed at run time, in the order of the changes.
     ///
     /// # Errors
     /// When they cannot be read.
     fn limits(&mut self) -> Result<Vec<LimitChange>, StoreError>;
+}
+
+/// Whether an approval was taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// It was.
+    Yes,
+    /// It stands.
+    No,
 }
 
 /// A limit that was changed at run time; limit and ceiling, in nanodollars.

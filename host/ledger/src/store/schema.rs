@@ -6,10 +6,10 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// The version that this build writes; SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// Step n takes a file from version n to n + 1.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL);
      INSERT INTO state VALUES (1, 0);
      CREATE TABLE accounts (id BLOB PRIMARY KEY, budget TEXT NOT NULL, label TEXT NOT NULL) WITHOUT ROWID;
@@ -42,6 +42,11 @@ const STEPS: [&str; 2] = [
          id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, budget TEXT NOT NULL, limit_before INTEGER NOT NULL,
          hard_before INTEGER NOT NULL, limit_after INTEGER NOT NULL, hard_after INTEGER NOT NULL, author TEXT NOT NULL,
          reason TEXT NOT NULL);",
+    "CREATE TABLE revocations (
+         approval BLOB PRIMARY KEY, at_ms INTEGER NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
+     CREATE TABLE history (
+         kind TEXT NOT NULL, key TEXT NOT NULL, touched_ms INTEGER NOT NULL, state TEXT NOT NULL,
+         PRIMARY KEY (kind, key)) WITHOUT ROWID;",
 ];
 
 /// Brings a database up to date.
@@ -85,11 +90,30 @@ mod tests {
     }
 
     #[test]
+    fn approvals_of_version_2_are_in_force_and_none_was_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let old = Connection::open(&path).unwrap();
+        STEPS[..2].iter().for_each(|step| old.execute_batch(step).unwrap());
+        old.pragma_update(None, "user_version", 2).unwrap();
+        old.execute(
+            "INSERT INTO approvals VALUES (?1, 1, 'run=7', NULL, 50, 1000, 'ada', 'release day')",
+            [[7_u8; 16]],
+        )
+        .unwrap();
+        drop(old);
+        let mut store = crate::store::Sqlite::open(&path).unwrap();
+        let raises = crate::store::Archive::raises(&mut store, 0).unwrap();
+        let [(raise, revoked)] = &raises[..] else { panic!("{raises:?}") };
+        assert_eq!((&*raise.beneficiary, *revoked), ("run=7", crate::store::Revoked::No));
+    }
+
+    #[test]
     fn a_file_of_a_later_version_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
         let refused = crate::store::Sqlite::open(&path).map(|_| ()).unwrap_err();
-        assert_eq!(refused.to_string(), "the ledger has format 99, this build knows up to 2: use a newer Tollgate");
+        assert_eq!(refused.to_string(), "the ledger has format 99, this build knows up to 3: use a newer Tollgate");
     }
 }

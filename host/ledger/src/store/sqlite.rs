@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 use tollgate_core::Nanodollars;
 
 use super::{
-    Archive, Audit, Batch, LimitChange, Line, Store, StoreError, StoredCharge, StoredReservation, StoredResolution,
-    schema,
+    Archive, Batch, LimitChange, Line, Note, Revoked, Store, StoreError, StoredCharge, StoredReservation,
+    StoredResolution, schema,
 };
 use crate::book::{AccountId, AccountState, Balance, Bounds, EntryKind, Raise, ReservationId, Resolution};
 use crate::calls::Call;
@@ -122,7 +122,7 @@ fn write(
     if let Some(call) = &batch.call {
         write_call(transaction, call)?;
     }
-    batch.audit.as_ref().map_or(Ok(()), |audit| write_audit(transaction, audit))
+    batch.note.as_ref().map_or(Ok(()), |note| write_note(transaction, note))
 }
 
 fn charge_set(
@@ -238,9 +238,9 @@ fn write_call(transaction: &Transaction<'_>, call: &Call) -> Result<(), StoreErr
     Ok(())
 }
 
-fn write_audit(transaction: &Transaction<'_>, audit: &Audit) -> Result<(), StoreError> {
-    match audit {
-        Audit::Limit { at_ms, budget, before, after, author, reason } => {
+fn write_note(transaction: &Transaction<'_>, note: &Note) -> Result<(), StoreError> {
+    match note {
+        Note::Limit { at_ms, budget, before, after, author, reason } => {
             let mut insert =
                 transaction.prepare_cached("INSERT INTO limits VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
             let values = [before.0, before.1, after.0, after.1].map(stored);
@@ -255,7 +255,11 @@ fn write_audit(transaction: &Transaction<'_>, audit: &Audit) -> Result<(), Store
                 reason
             ])?;
         }
-        Audit::Approval { at_ms, approval } => {
+        Note::Revocation { at_ms, approval, author, reason } => {
+            let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO revocations VALUES (?1, ?2, ?3, ?4)")?;
+            insert.execute(params![approval, stored(*at_ms), author, reason])?;
+        }
+        Note::Approval { at_ms, approval } => {
             let mut insert = transaction
                 .prepare_cached("INSERT OR IGNORE INTO approvals VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
             let (amount, until_ms) = (stored(approval.amount), stored(approval.until_ms));
@@ -334,13 +338,13 @@ impl Archive for Sqlite {
         rows.into_iter().map(reservation).collect()
     }
 
-    fn raises(&mut self, now_ms: u64) -> Result<Vec<Raise>, StoreError> {
-        let query =
-            "SELECT id, beneficiary, budget, amount, until_ms, author, reason FROM approvals WHERE until_ms > ?1";
+    fn raises(&mut self, now_ms: u64) -> Result<Vec<(Raise, Revoked)>, StoreError> {
+        let query = "SELECT id, beneficiary, budget, amount, until_ms, approvals.author, approvals.reason, revocations.at_ms \
+                     FROM approvals LEFT JOIN revocations ON approval = id WHERE until_ms > ?1";
         let mut statement = self.connection.prepare(query)?;
         let rows = statement.query_map([stored(now_ms)], |row| {
             let text = |place| row.get::<_, String>(place).map(Into::into);
-            Ok(Raise {
+            let raise = Raise {
                 id: u128::from_be_bytes(row.get(0)?),
                 beneficiary: text(1)?,
                 budget: row.get::<_, Option<String>>(2)?.map(Into::into),
@@ -348,7 +352,9 @@ impl Archive for Sqlite {
                 until_ms: read(row.get(4)?),
                 author: text(5)?,
                 reason: text(6)?,
-            })
+            };
+            let revoked = if row.get::<_, Option<i64>>(7)?.is_some() { Revoked::Yes } else { Revoked::No };
+            Ok((raise, revoked))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
