@@ -1,15 +1,13 @@
 //! `tollgate kill`, `unkill` and `switches`: stop what must not go on, on a running gateway.
 
-use std::path::PathBuf;
-
 use anyhow::bail;
 use clap::Args;
 use serde_json::Value;
 use tollgate_core::{Milliseconds, SwitchMode};
 use tollgate_gateway::{KillRequest, SwitchDocument, UnkillRequest};
 
+use crate::operate::GatewayArguments;
 use crate::output::{self, Table};
-use crate::serve::admin_of;
 
 #[derive(Args)]
 pub(crate) struct KillArguments {
@@ -43,16 +41,6 @@ pub(crate) struct SwitchesArguments {
 }
 
 #[derive(Args)]
-struct GatewayArguments {
-    /// The data folder of the running gateway.
-    #[arg(long, value_name = "FOLDER", default_value = ".tollgate")]
-    data: PathBuf,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
 #[group(required = true, multiple = false)]
 struct Covers {
     /// A scope, as in `team=red` or `run=2026-03-02-08`.
@@ -83,7 +71,7 @@ pub(crate) fn kill(arguments: &KillArguments) -> anyhow::Result<()> {
         covers: arguments.covers.text(),
         mode: if arguments.cut { SwitchMode::Cut } else { SwitchMode::Drain },
         reason: arguments.reason.clone(),
-        author: std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "operator".to_owned()),
+        author: std::env::var("USER").ok().filter(|user| !user.is_empty()),
         for_ms: arguments.length.map(Milliseconds::as_u64),
     };
     ask(&arguments.gateway, "POST", "/admin/v1/switches", Some(&serde_json::to_value(asked)?))
@@ -100,7 +88,7 @@ pub(crate) fn switches(arguments: &SwitchesArguments) -> anyhow::Result<()> {
 
 /// Sends it, and shows the switches that are engaged from then on.
 fn ask(gateway: &GatewayArguments, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<()> {
-    let answer = admin_of(&gateway.data)?.call(method, path, body)?;
+    let answer = gateway.ask(method, path, body)?;
     if gateway.json {
         return output::print_json(&answer);
     }

@@ -10,6 +10,7 @@ mod keys;
 mod kill;
 mod ledger;
 mod logging;
+mod operate;
 mod output;
 mod policy_check;
 mod records;
@@ -49,6 +50,26 @@ enum Command {
     Unkill(kill::UnkillArguments),
     /// List the engaged switches of a running gateway.
     Switches(kill::SwitchesArguments),
+    /// Tell how a running gateway stands.
+    Status(operate::status::StatusArguments),
+    /// Tell which policies of a running gateway decide, and which can be gone back to.
+    Generations(operate::generations::GenerationsArguments),
+    /// Let an earlier generation of policies decide again, at once.
+    Rollback(operate::generations::RollBackArguments),
+    /// Let a running gateway load its configuration now.
+    Reload(operate::generations::GenerationsArguments),
+    /// Tell how the candidate of a running gateway compares with what runs.
+    Candidate(operate::generations::GenerationsArguments),
+    /// Let the candidate of a running gateway decide.
+    Promote(operate::generations::GenerationsArguments),
+    /// Give the candidate of a running gateway up.
+    Discard(operate::generations::GenerationsArguments),
+    /// Tell what the budgets of a running gateway allow and how they stand, or change a limit.
+    Budgets(operate::budgets::BudgetsArguments),
+    /// Make, list and revoke the tokens of the admin listener.
+    Tokens(operate::tokens::TokensArguments),
+    /// Tell what was changed on a running gateway, by whom, when.
+    Audit(operate::audit::AuditArguments),
     /// Play what is not there.
     #[command(subcommand)]
     Simulate(simulate::SimulateCommand),
@@ -89,6 +110,16 @@ fn main() -> ExitCode {
         Command::Kill(arguments) => kill::kill(&arguments),
         Command::Unkill(arguments) => kill::unkill(&arguments),
         Command::Switches(arguments) => kill::switches(&arguments),
+        Command::Status(arguments) => operate::status::run(&arguments),
+        Command::Generations(arguments) => operate::generations::list_them(&arguments),
+        Command::Rollback(arguments) => operate::generations::roll_back(&arguments),
+        Command::Reload(arguments) => operate::generations::reload(&arguments),
+        Command::Candidate(arguments) => operate::generations::candidate(&arguments),
+        Command::Promote(arguments) => operate::generations::promote(&arguments),
+        Command::Discard(arguments) => operate::generations::discard(&arguments),
+        Command::Budgets(arguments) => operate::budgets::run(&arguments),
+        Command::Tokens(arguments) => operate::tokens::run(&arguments),
+        Command::Audit(arguments) => operate::audit::run(&arguments),
         Command::Simulate(command) => simulate::run(&command),
         Command::Policy(PolicyCommand::Check(arguments)) => policy_check::run(&arguments),
         Command::Decide(arguments) => decide::run(&arguments),

@@ -19,7 +19,7 @@ use crate::output;
 use crate::setup::{self, SetupArguments};
 
 /// Where a gateway that is running says how it is reached; readable by its owner only, and gone when it ends.
-const ADMIN_FILE: &str = "admin.json";
+pub(crate) const ADMIN_FILE: &str = "admin.json";
 
 #[derive(Args)]
 pub(crate) struct ServeArguments {

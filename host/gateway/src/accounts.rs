@@ -58,6 +58,11 @@ impl Accounts {
         })
     }
 
+    /// The ledger itself, for what is not about one dispatch.
+    pub(crate) const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// From now on budgets, counters and the rules for attempts are those of a new configuration; what was counted and spent
     /// stays.
     pub(crate) fn reconfigure(&self, configuration: &Configuration, host: &Host) -> Result<(), BudgetError> {

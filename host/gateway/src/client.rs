@@ -59,6 +59,7 @@ impl AdminClient {
             .method(method)
             .uri(format!("http://{}{path}", self.address))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())))
             .map_err(|error| unreachable(error.to_string()))?;
         runtime.block_on(async {

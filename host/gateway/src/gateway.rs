@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_core::config::Api;
@@ -17,6 +17,8 @@ use tollgate_ledger::prices::PriceTable;
 use tollgate_runtime::{Event, Host, HostBuilder, HostError, Watcher, Watching};
 
 use crate::accounts::Accounts;
+use crate::admin::audit::Audit;
+use crate::admin::tokens::{TokenError, Tokens};
 use crate::http::{Bounds, Server};
 use crate::keys::{self, KeyFileError, Keys, Looked};
 use crate::records::Records;
@@ -27,7 +29,7 @@ use crate::telemetry::Telemetry;
 use crate::unmetered::Unmetered;
 use crate::untold::Untold;
 use crate::upstream::{BackendError, Upstream};
-use crate::{admin, clock, configured, front};
+use crate::{admin, clock, configured, front, happened};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +114,12 @@ pub enum GatewayError {
     /// The folder of decision records.
     #[error(transparent)]
     Records(#[from] tollgate_ledger::records::OpenError),
+    /// The tokens of the admin listener.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+    /// The audit log.
+    #[error("cannot open the audit log: {0}")]
+    Audit(std::io::Error),
     /// The thread that watches the configuration.
     #[error("cannot watch the configuration: {0}")]
     Watch(std::io::Error),
@@ -142,6 +150,10 @@ pub(crate) struct Gateway {
     pub(crate) upstream: Upstream,
     pub(crate) records: Records,
     pub(crate) telemetry: Telemetry,
+    pub(crate) tokens: Tokens,
+    pub(crate) audit: Audit,
+    /// One report at a time is made.
+    pub(crate) reporting: Arc<Semaphore>,
     pub(crate) sessions: Sessions,
     pub(crate) keys: Keys,
     pub(crate) untold: Untold,
@@ -190,15 +202,17 @@ impl Running {
         let opened: Arc<OnceLock<Weak<Gateway>>> = Arc::default();
         let taking_over = Arc::clone(&opened);
         let builder = builder.on_event(move |event| {
-            if let Some(gateway) = taking_over.get().and_then(Weak::upgrade) {
+            let gateway = taking_over.get().and_then(Weak::upgrade);
+            if let Some(gateway) = &gateway {
                 match event {
-                    Event::GenerationServes { .. } => configured::take_over(&gateway),
+                    Event::GenerationServes { .. } => configured::take_over(gateway),
                     Event::PolicyQuarantined { .. } => gateway.telemetry.quarantined(),
                     _ => {}
                 }
             }
             // Who reads that a generation serves can count on all of it.
             tell(event, &ringing, &events);
+            gateway.iter().for_each(|gateway| happened::leave(gateway, event));
         });
         let (places, price_file) = (simulated.clone(), settings.price_file.clone());
         let builder = builder.accept(move |next| configured::check(next, &places, price_file.as_deref()));
@@ -209,6 +223,9 @@ impl Running {
             prices: ArcSwap::from_pointee(prices),
             records: Records::in_data(&settings.data),
             telemetry: Telemetry::default(),
+            tokens: Tokens::open(&settings.data)?,
+            audit: Audit::open(&settings.data).map_err(GatewayError::Audit)?,
+            reporting: Arc::new(Semaphore::new(1)),
             sessions: Sessions::default(),
             keys: Keys::open(&settings.data, configuration.keys)?,
             untold: Untold::default(),
@@ -232,6 +249,7 @@ impl Running {
         sweep(&gateway);
         keep_switches(&gateway);
         keep_keys(&gateway);
+        happened::keep(&gateway);
         let (for_front, for_admin) = (Arc::clone(&gateway), Arc::clone(&gateway));
         let bounds = gateway.settings.bounds;
         Ok(Self {
@@ -283,6 +301,9 @@ impl Running {
             self.gateway.log.line(&format!("ledger: {error}"));
         }
         self.gateway.records.flush();
+        if let Err(error) = self.gateway.audit.catch_up(clock::now_ms()) {
+            self.gateway.log.line(&format!("audit: {error}"));
+        }
     }
 }
 
@@ -305,6 +326,11 @@ impl Gateway {
         let board = self.host.switches();
         let cover = board.cover(dispatch).or_else(|| board.cover_of_candidate(candidate, dispatch.now_ms));
         cover.filter(|switch| switch.mode == SwitchMode::Cut).cloned()
+    }
+
+    /// Calls and streams under way, and changes that operators ask for.
+    pub(crate) fn under_way(&self) -> usize {
+        self.tasks.len().saturating_sub(OWN_TASKS)
     }
 
     /// Writes the engaged switches down. The disk is waited for on a thread of its own: those that carry streams have a cut
@@ -366,8 +392,8 @@ fn watch(gateway: &Gateway) -> Result<Option<Watching>, GatewayError> {
     Ok(Some(watcher.start().map_err(GatewayError::Watch)?))
 }
 
-/// Tasks that are no call: those that sweep, write switches down, and look at the keys.
-pub(crate) const OWN_TASKS: usize = 3;
+/// Tasks that are no call: those that sweep, write switches down, look at the keys, and write the audit log.
+const OWN_TASKS: usize = 4;
 
 /// Ends lost reservations once a second, until the gateway ends.
 fn sweep(gateway: &Arc<Gateway>) {

@@ -83,6 +83,10 @@ impl Records {
         }
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Begins or ceases to record. Called by one thread at a time.
     pub(crate) fn switch(&self, rules: RecordRules, host: &Arc<Host>) -> Result<(), OpenError> {
         if rules.enabled && self.recorder.get().is_none() {

@@ -247,6 +247,11 @@ impl Backend {
         if slots == u32::MAX { slots } else { slots.saturating_sub(self.in_flight.load(Ordering::Relaxed)) }
     }
 
+    /// Calls at it now.
+    pub(crate) fn under_way(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn health(&self, now_ms: u64) -> Health {
         if now_ms < self.down_until_ms.load(Ordering::Relaxed) {
             Health::Down

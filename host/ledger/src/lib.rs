@@ -36,4 +36,6 @@ pub mod trace;
 
 pub use export::{ExportError, ExportFormat, export};
 pub use import::{ImportError, Imported, import_trace};
-pub use ledger::{BudgetLeft, DATABASE, Durability, Ledger, LedgerError, MAX_WAITING, OpenError, Options, Ticket};
+pub use ledger::{
+    AccountStanding, BudgetLeft, DATABASE, Durability, Ledger, LedgerError, MAX_WAITING, OpenError, Options, Ticket,
+};

@@ -1,5 +1,6 @@
 //! The gateway from a client's socket to the provider's and the ledger's files: what goes through, what does not, what it costs.
 
+mod admin;
 mod bounds;
 mod formats;
 mod keys;

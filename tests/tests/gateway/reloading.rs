@@ -2,7 +2,7 @@
 //! nothing.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,13 +33,20 @@ impl Written {
         self.folder.path().join("tollgate.toml")
     }
 
+    /// In one step: a watcher that looks all the time would see a file that is half written.
     fn rewrite(&self, text: &str) {
-        fs::write(self.file(), text).expect("a file");
+        replace(&self.file(), text);
     }
 
     fn plan(&self) -> Plan {
         Plan { file: Some(self.file()), ..Plan::of(&[&self.text]) }
     }
+}
+
+fn replace(file: &Path, text: &str) {
+    let fresh = file.with_extension("fresh");
+    fs::write(&fresh, text).expect("a file");
+    fs::rename(fresh, file).expect("a file");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,11 +139,11 @@ async fn a_changed_price_file_prices_what_comes_next() {
     let site = Site::open(&Plan { price_file: Some(prices.clone()), ..written.plan() }).await;
     assert_eq!(site.post(OPENAI, &[], BODY).await.status, 503, "nothing is sent to a model without a price");
     let price = r#"{"of-our-own": {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}}"#;
-    fs::write(&prices, price).expect("a file");
+    replace(&prices, price);
     site.logged("generation 2 decides").await;
     let answer = site.post(OPENAI, &[], BODY).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
-    fs::write(&prices, "nonsense").expect("a file");
+    replace(&prices, "nonsense");
     assert!(site.logged("cannot read the prices").await[0].starts_with("the running policies stay"));
     assert_eq!(site.post(OPENAI, &[], BODY).await.status, 200);
 }

@@ -165,6 +165,14 @@ impl Site {
         whole(self.send(method, &url, &[("authorization", &bearer)], &body.to_string()).await).await
     }
 
+    /// Sends a request to the admin listener as it is: a token where one is named, and a body as it is written.
+    pub(crate) async fn admin_as(&self, token: &str, method: Method, path: &str, body: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let url = format!("http://{}{path}", self.running.admin_address());
+        whole(self.send(method, &url, if token.is_empty() { &headers[1..] } else { &headers }, body).await).await
+    }
+
     async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)], body: &str) -> http::Response<Incoming> {
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {

@@ -51,6 +51,12 @@ impl AccountView {
         self.budget.kind()
     }
 
+    /// Budget and names: `team team=red`.
+    #[must_use]
+    pub fn label(&self) -> &Arc<str> {
+        &self.state.label
+    }
+
     /// The budget it belongs to.
     #[must_use]
     pub fn budget(&self) -> &Budget {

@@ -64,6 +64,12 @@ impl Board {
         self.show(book, ids.into_iter());
     }
 
+    /// Shows every account that is in memory.
+    pub(super) fn each_account(&self, mut look: impl FnMut(&AccountView)) {
+        let shown = self.accounts.pin();
+        shown.iter().for_each(|(_, view)| look(view));
+    }
+
     /// Writes how the accounts of a path stand into a dispatch, and whether somebody approved it; whether all of them are
     /// shown here. Accounts whose budget is gone are not told.
     pub(super) fn inform(&self, dispatch: &mut Dispatch, path: &Path) -> bool {

@@ -8,6 +8,7 @@ mod nowhere;
 mod observed;
 mod operations;
 mod residence;
+mod standing;
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path as FilePath, PathBuf};
@@ -22,6 +23,7 @@ use board::Board;
 use inner::{Inner, restore};
 use nowhere::Nowhere;
 pub use observed::BudgetLeft;
+pub use standing::AccountStanding;
 
 /// What an acknowledgement of a reservation promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

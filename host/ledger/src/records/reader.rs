@@ -175,6 +175,20 @@ impl Iterator for Records {
 }
 
 impl Records {
+    /// How many files there are.
+    #[must_use]
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Only the latest files, at most so many. Each tells the policies of its decisions anew.
+    #[must_use]
+    pub fn latest(mut self, files: usize) -> Self {
+        let surplus = self.files.len().saturating_sub(files);
+        self.files.drain(..surplus);
+        self
+    }
+
     /// What was cut off at the end of the last file. Only whoever does not follow it knows that nothing will come.
     #[must_use]
     pub fn cut(mut self) -> Option<Problem> {
