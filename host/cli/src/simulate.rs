@@ -1,5 +1,7 @@
 //! `tollgate simulate`: what is not there, so that the rest can be tried.
 
+mod agents;
+
 use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -24,6 +26,8 @@ pub(crate) enum SimulateCommand {
     /// bad-request, garbage, break-after=N, stall-after=N, error-after=N (tokens), no-usage, output=N (tokens), pace=N
     /// (milliseconds).
     Provider(ProviderArguments),
+    /// Be a crowd of agents before a gateway: runs that go well, that stumble, loop, run away, or are rejected.
+    Agents(agents::AgentsArguments),
 }
 
 #[derive(Args)]
@@ -47,7 +51,13 @@ pub(crate) struct ProviderArguments {
 }
 
 pub(crate) fn run(command: &SimulateCommand) -> anyhow::Result<()> {
-    let SimulateCommand::Provider(arguments) = command;
+    match command {
+        SimulateCommand::Provider(arguments) => provider(arguments),
+        SimulateCommand::Agents(arguments) => agents::run(arguments),
+    }
+}
+
+fn provider(arguments: &ProviderArguments) -> anyhow::Result<()> {
     let script = Script {
         seed: arguments.seed,
         pace: Duration::from_millis(arguments.pace.as_u64()),

@@ -12,11 +12,12 @@
 //! | how a stream is metered and cut | `stream.rs` |
 //! | what operators can do | `admin.rs` |
 //! | what it tells of itself | [`telemetry`] |
-//! | how it can be tried without a key | [`SimulatedProvider`] |
+//! | how it can be tried without a key | [`SimulatedProvider`], [`agents`] |
 #![warn(missing_docs)]
 
 mod accounts;
 mod admin;
+pub mod agents;
 mod answer;
 mod call;
 mod client;

@@ -1,6 +1,7 @@
 //! The gateway from a client's socket to the provider's and the ledger's files: what goes through, what does not, what it costs.
 
 mod admin;
+mod agents;
 mod bounds;
 mod formats;
 mod keys;
