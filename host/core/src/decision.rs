@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::{Covered, PolicyKind, Reason, Tier, Verdict};
+use crate::{Covered, EvaluationFailure, OnError, PolicyKind, Reason, Tier, Verdict};
 
 /// How long a permit lasts, in milliseconds: long enough to reserve money and open a connection, too short to
 /// be kept.
@@ -52,6 +52,31 @@ pub struct Decision {
     pub nanoseconds: u32,
 }
 
+impl Decision {
+    /// Room for a decision that [`crate::Ruling::conclude_in`] has yet to make. It refuses, so that one which is handed out
+    /// by mistake lets nothing go.
+    #[inline]
+    pub fn pending() -> Self {
+        Self {
+            outcome: Outcome::Refuse { by: Source::Host, cause: Refusal::NoCandidate },
+            floor: Tier::Low,
+            generation: 0,
+            covered: Covered::default(),
+            trail: Trail::new(),
+            nanoseconds: 0,
+        }
+    }
+}
+
+impl TrailEntry {
+    /// Room for what a policy is about to be asked. As long as nobody has said anything, the policy has failed.
+    #[must_use]
+    pub const fn unsaid(policy: PolicyIndex, kind: PolicyKind) -> Self {
+        let verdict = Verdict::Failed(EvaluationFailure::NoInstance, OnError::Refuse);
+        Self { policy, kind, verdict, shadow: false, last_good: false, fuel: 0, nanoseconds: 0 }
+    }
+}
+
 /// What is to be done with the dispatch.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -95,7 +120,7 @@ pub enum Refusal {
     /// The policy's own reason.
     Policy(Reason),
     /// The policy could not be evaluated, and its configuration says to refuse then.
-    PolicyFailed(crate::EvaluationFailure),
+    PolicyFailed(EvaluationFailure),
     /// A switch covers the model of every candidate.
     ModelsSwitchedOff(Reason),
     /// Nobody offered a candidate, or all are down.

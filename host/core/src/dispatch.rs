@@ -12,8 +12,10 @@ pub const MAX_ACCOUNTS: usize = 64;
 
 /// One model call about to be made.
 ///
-/// Every field has a neutral default: no history, no candidates, no budgets.
+/// Every field has a neutral default: no history, no candidates, no budgets. It and its parts lie in memory in the order of the
+/// contract, so that writing the facts of a policy is mostly copying blocks.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[repr(C)]
 pub struct Dispatch {
     /// When the decision is made, in milliseconds since the Unix epoch.
     pub now_ms: u64,
@@ -79,6 +81,7 @@ impl ScopePath {
 /// What the run and its scopes have spent, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[repr(C)]
 pub struct Spending {
     /// Settled and reserved by the run.
     pub run_cost: Nanodollars,
@@ -110,6 +113,7 @@ impl Default for Spending {
 /// What went wrong with a task so far. An attempt counts failures, not calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[repr(C)]
 pub struct Attempts {
     /// Failed attempts since the task last succeeded; a provider's outage is not among them.
     pub failed: u32,
@@ -150,6 +154,7 @@ pub enum Repetition {
 
 /// A model on a backend, offered for this dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Candidate {
     /// The model.
     pub model: Symbol,
@@ -171,6 +176,7 @@ pub struct Candidate {
 
 /// A budget's account on one scope of the dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Account {
     /// What kind of scope.
     pub kind: ScopeKind,
@@ -191,12 +197,14 @@ pub struct Account {
 impl Account {
     /// What is left below the hard ceiling.
     #[must_use]
+    #[inline]
     pub const fn affordable(&self) -> Nanodollars {
         self.hard.saturating_sub(self.spent.saturating_add(self.reserved))
     }
 
     /// Spent and reserved in thousandths of the limit.
     #[must_use]
+    #[inline]
     pub fn utilisation_permille(&self) -> u32 {
         self.spent.saturating_add(self.reserved).permille_of(self.limit)
     }
@@ -205,6 +213,7 @@ impl Account {
 impl Dispatch {
     /// What the tightest budget can still pay; [`Nanodollars::MAX`] without a budget.
     #[must_use]
+    #[inline]
     pub fn affordable(&self) -> Nanodollars {
         self.accounts.iter().map(Account::affordable).min().unwrap_or(Nanodollars::MAX)
     }

@@ -4,6 +4,9 @@
 //! ```text
 //! open ─► for each kind: hear(entry)… , settled? ─► conclude
 //! ```
+//!
+//! Entries of the trail lie with whoever drives it, and are judged where they lie: copying each of them twice was a tenth
+//! of a decision.
 
 use crate::decision::{Decision, Outcome, Permit, Refusal, Source, Trail, TrailEntry};
 use crate::dispatch::{Candidate, Dispatch, MAX_ACCOUNTS, MAX_CANDIDATES};
@@ -25,7 +28,6 @@ pub struct Ruling<'a> {
     chosen: Option<u32>,
     output_cap: Option<u32>,
     strictest: Strictest,
-    trail: Trail,
 }
 
 /// The strictest thing said so far. The first of equals stays, so the order of the configuration decides.
@@ -67,7 +69,6 @@ impl<'a> Ruling<'a> {
             chosen: None,
             output_cap: None,
             strictest: Strictest::Proceed,
-            trail: Trail::new(),
         };
         if dispatch.candidates.len() > MAX_CANDIDATES || dispatch.accounts.len() > MAX_ACCOUNTS {
             ruling.raise(Strictest::Refuse(Source::Host, Refusal::TooManyFacts));
@@ -116,6 +117,25 @@ impl<'a> Ruling<'a> {
         is_set(self.usable, index).then(|| (self.usable & before).count_ones())
     }
 
+    /// How many candidates can be used.
+    #[must_use]
+    #[inline]
+    pub const fn usable_count(&self) -> u32 {
+        self.usable.count_ones()
+    }
+
+    /// The candidate of the dispatch that has this place among the usable ones.
+    #[must_use]
+    #[inline]
+    pub fn usable_index(&self, place: u32) -> Option<u32> {
+        let mut left = self.usable;
+        for _ in 0..place.min(u64::BITS) {
+            // Without its lowest bit.
+            left &= left.wrapping_sub(1);
+        }
+        (left != 0).then(|| left.trailing_zeros())
+    }
+
     /// The candidate that routing settled on, once it has.
     #[must_use]
     pub fn chosen(&self) -> Option<&'a Candidate> {
@@ -130,12 +150,38 @@ impl<'a> Ruling<'a> {
 
     /// Takes in what one policy said. A routing verdict that is out of range, not usable or below the floor
     /// becomes a failure of that policy. Shadow policies are written down and change nothing.
-    pub fn hear(&mut self, entry: TrailEntry, on_error: OnError) {
-        let entry = self.judge(entry, on_error);
-        self.trail.push(entry);
+    #[inline]
+    pub fn hear(&mut self, entry: &mut TrailEntry, on_error: OnError) {
+        self.judge(entry, on_error);
         if entry.shadow {
             return;
         }
+        match entry.verdict {
+            Verdict::KillSwitch(KillSwitchVerdict::Proceed)
+            | Verdict::RetryCeiling(RetryCeilingVerdict::Proceed)
+            | Verdict::Routing(RoutingVerdict::NoOpinion)
+            | Verdict::Budget(BudgetVerdict::Proceed) => {}
+            Verdict::Routing(RoutingVerdict::UseCandidate(index)) => {
+                if self.chosen.is_none() {
+                    self.chosen = Some(index);
+                }
+            }
+            _ => self.take_in(entry),
+        }
+    }
+
+    /// Makes the entry what it counts as: a route that is out of range, not usable or below the floor is a failure.
+    #[inline]
+    pub fn judge(&self, entry: &mut TrailEntry, on_error: OnError) {
+        if let Verdict::Routing(RoutingVerdict::UseCandidate(index)) = entry.verdict
+            && let Err(failure) = self.check_candidate(index)
+        {
+            entry.verdict = Verdict::Failed(failure, on_error);
+        }
+    }
+
+    /// What changes more than the candidate.
+    fn take_in(&mut self, entry: &TrailEntry) {
         let by = Source::Policy(entry.policy, entry.kind);
         match entry.verdict {
             Verdict::KillSwitch(verdict) => self.hear_kill_switch(verdict, by),
@@ -147,17 +193,6 @@ impl<'a> Ruling<'a> {
             }
             Verdict::Failed(..) => {}
         }
-    }
-
-    /// The entry as it counts: a route that is out of range, not usable or below the floor is a failure.
-    #[must_use]
-    pub fn judge(&self, mut entry: TrailEntry, on_error: OnError) -> TrailEntry {
-        if let Verdict::Routing(RoutingVerdict::UseCandidate(index)) = entry.verdict
-            && let Err(failure) = self.check_candidate(index)
-        {
-            entry.verdict = Verdict::Failed(failure, on_error);
-        }
-        entry
     }
 
     /// Ends the routing kind: where no policy had an opinion, the cheapest usable candidate at or above the
@@ -183,20 +218,29 @@ impl<'a> Ruling<'a> {
         self.chosen().map_or(Nanodollars::ZERO, |candidate| candidate.estimated_cost)
     }
 
-    /// Ends the chain. This is the only place where a permit is made.
-    pub fn conclude(mut self, generation: u64) -> Decision {
+    /// Ends the chain, with the entries that it has heard. This is the only place where a permit is made.
+    pub fn conclude(self, generation: u64, trail: Trail) -> Decision {
+        let mut decision = Decision { trail, ..Decision::pending() };
+        self.conclude_in(generation, &mut decision);
+        decision
+    }
+
+    /// The same where the trail lies in a [`Decision::pending`] already.
+    #[inline]
+    pub fn conclude_in(mut self, generation: u64, decision: &mut Decision) {
         self.settle_route();
-        let outcome = match (self.strictest, self.chosen) {
-            (Strictest::Refuse(by, cause), _) => Outcome::Refuse { by, cause },
-            (Strictest::Hold(by, reason), _) => Outcome::Hold { by, reason },
-            (Strictest::Slow(milliseconds, by), _) => Outcome::Slow { milliseconds, by },
+        decision.outcome = match (self.strictest, self.chosen) {
             (Strictest::Proceed, Some(candidate)) => {
                 Outcome::Proceed(Permit::new(candidate, self.output_cap, self.covered.epoch, self.dispatch.now_ms))
             }
+            (Strictest::Refuse(by, cause), _) => Outcome::Refuse { by, cause },
+            (Strictest::Hold(by, reason), _) => Outcome::Hold { by, reason },
+            (Strictest::Slow(milliseconds, by), _) => Outcome::Slow { milliseconds, by },
             (Strictest::Proceed, None) => Outcome::Refuse { by: Source::Host, cause: Refusal::NoCandidate },
         };
-        let Self { covered, floor, trail, .. } = self;
-        Decision { outcome, floor, generation, covered, trail, nanoseconds: 0 }
+        decision.floor = self.floor;
+        decision.generation = generation;
+        decision.covered = self.covered;
     }
 
     fn hear_kill_switch(&mut self, verdict: KillSwitchVerdict, by: Source) {
@@ -219,13 +263,9 @@ impl<'a> Ruling<'a> {
 
     fn hear_routing(&mut self, verdict: RoutingVerdict, by: Source) {
         match verdict {
-            RoutingVerdict::NoOpinion => {}
             RoutingVerdict::Refuse(reason) => self.raise(Strictest::Refuse(by, Refusal::Policy(reason))),
-            RoutingVerdict::UseCandidate(index) => {
-                if self.chosen.is_none() {
-                    self.chosen = Some(index);
-                }
-            }
+            // `hear` has taken these in.
+            RoutingVerdict::NoOpinion | RoutingVerdict::UseCandidate(_) => {}
         }
     }
 

@@ -33,10 +33,11 @@ fn entry(verdict: Verdict) -> TrailEntry {
 
 fn decide(dispatch: &Dispatch, board: &SwitchBoard, verdicts: &[Verdict]) -> Decision {
     let mut ruling = Ruling::open(dispatch, board);
-    for verdict in verdicts {
-        ruling.hear(entry(*verdict), OnError::Refuse);
+    let mut trail: Trail = verdicts.iter().map(|verdict| entry(*verdict)).collect();
+    for entry in &mut trail {
+        ruling.hear(entry, OnError::Refuse);
     }
-    ruling.conclude(1)
+    ruling.conclude(1, trail)
 }
 
 fn switch(selector: Selector) -> Switch {
@@ -73,7 +74,7 @@ fn a_decision_is_made_again_from_what_the_switches_covered() -> Result<(), crate
         assert_eq!(decision.covered.by.is_some(), board.cover(&dispatch).is_some());
         let ruling = Ruling::open_covered(&dispatch, decision.covered.clone());
         assert_eq!(ruling.cover(), Ruling::open(&dispatch, board).cover());
-        assert_eq!(ruling.conclude(1), decision);
+        assert_eq!(ruling.conclude(1, Trail::new()), decision);
     }
     Ok(())
 }
@@ -157,19 +158,31 @@ fn a_policy_that_fails_refuses_unless_its_configuration_says_otherwise() {
         let dispatch = dispatch();
         let mut ruling = Ruling::open(&dispatch, &SwitchBoard::default());
         let verdict = Verdict::Failed(EvaluationFailure::Trapped, on_error);
-        ruling.hear(TrailEntry { kind, ..entry(verdict) }, on_error);
-        assert_eq!(ruling.conclude(1).outcome.word(), word, "{kind}");
+        ruling.hear(&mut TrailEntry { kind, ..entry(verdict) }, on_error);
+        assert_eq!(ruling.conclude(1, Trail::new()).outcome.word(), word, "{kind}");
     }
 }
 
 #[test]
-fn a_shadow_is_written_down_and_changes_nothing() {
+fn a_shadow_changes_nothing_and_is_judged_like_any_other() {
     let dispatch = dispatch();
     let mut ruling = Ruling::open(&dispatch, &SwitchBoard::default());
-    let refuse = entry(Verdict::Budget(BudgetVerdict::Refuse(REASON)));
-    ruling.hear(TrailEntry { shadow: true, ..refuse }, OnError::Refuse);
-    let decision = ruling.conclude(1);
-    assert_eq!((decision.outcome.word(), decision.trail.len()), ("proceed", 1));
+    for verdict in [Verdict::Budget(BudgetVerdict::Refuse(REASON)), Verdict::Routing(RoutingVerdict::UseCandidate(9))] {
+        let mut shadow = TrailEntry { shadow: true, ..entry(verdict) };
+        ruling.hear(&mut shadow, OnError::Refuse);
+        let invalid = Verdict::Failed(EvaluationFailure::CandidateOutOfRange, OnError::Refuse);
+        assert_eq!(shadow.verdict, if verdict.kind() == Some(PolicyKind::Routing) { invalid } else { verdict });
+    }
+    assert_eq!(ruling.conclude(1, Trail::new()).outcome.word(), "proceed");
+}
+
+#[test]
+fn what_nobody_has_decided_or_said_lets_nothing_go() {
+    assert_eq!(Decision::pending().outcome.word(), "refuse");
+    let dispatch = dispatch();
+    let mut ruling = Ruling::open(&dispatch, &SwitchBoard::default());
+    ruling.hear(&mut TrailEntry::unsaid(PolicyIndex(0), PolicyKind::Budget), OnError::Refuse);
+    assert_eq!(ruling.conclude(1, Trail::new()).outcome.word(), "refuse");
 }
 
 #[test]
@@ -233,7 +246,7 @@ proptest! {
         let mut ruling = Ruling::open(&dispatch, &SwitchBoard::default());
         let mut floor = ruling.floor();
         for verdict in verdicts {
-            ruling.hear(entry(verdict), OnError::Refuse);
+            ruling.hear(&mut entry(verdict), OnError::Refuse);
             prop_assert!(ruling.floor() >= floor);
             floor = ruling.floor();
         }
@@ -265,9 +278,9 @@ proptest! {
         let board = SwitchBoard::default();
         let mut timed = Ruling::open(&dispatch, &board);
         for (verdict, fuel, nanoseconds) in &verdicts {
-            timed.hear(TrailEntry { fuel: *fuel, nanoseconds: *nanoseconds, ..entry(*verdict) }, OnError::Refuse);
+            timed.hear(&mut TrailEntry { fuel: *fuel, nanoseconds: *nanoseconds, ..entry(*verdict) }, OnError::Refuse);
         }
         let verdicts: Vec<_> = verdicts.iter().map(|(verdict, ..)| *verdict).collect();
-        prop_assert_eq!(timed.conclude(1).outcome, decide(&dispatch, &board, &verdicts).outcome);
+        prop_assert_eq!(timed.conclude(1, Trail::new()).outcome, decide(&dispatch, &board, &verdicts).outcome);
     }
 }

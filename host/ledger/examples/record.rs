@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tollgate_core::{
     Account, Candidate, Decision, Dispatch, Health, Hosting, Nanodollars, Reference, Ruling, ScopeKind, SwitchBoard,
-    Symbols, Tier,
+    Symbols, Tier, Trail,
 };
 use tollgate_ledger::records::{Context, Names, Naming, Options, PolicySet, Recorder};
 
@@ -60,7 +60,7 @@ fn measured(symbols: &Symbols) -> (Dispatch, Decision) {
         ..Dispatch::default()
     };
     dispatch.scopes.set(ScopeKind::Run, Reference::of("run"));
-    let decision = Ruling::open(&dispatch, &SwitchBoard::default()).conclude(1);
+    let decision = Ruling::open(&dispatch, &SwitchBoard::default()).conclude(1, Trail::new());
     (dispatch, decision)
 }
 

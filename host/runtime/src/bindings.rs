@@ -18,31 +18,11 @@ wasmtime::component::bindgen!({
     ",
     world: "tollgate:host/everything",
     imports: { default: trappable },
-    with: { "tollgate:policy/types": self::types },
 });
 
-/// The words of the contract as they are derived.
-mod derived {
-    wasmtime::component::bindgen!({
-        path: "../../wit",
-        inline: "
-            package tollgate:host;
-
-            world words {
-                import tollgate:policy/types@0.1.0;
-            }
-        ",
-        world: "tollgate:host/words",
-    });
-}
-
-pub use derived::tollgate::policy::types as words;
-
-/// The words of the contract, of which those that go in lists are lowered by [`crate::rows`].
-pub mod types {
-    pub use super::words::*;
-    pub use crate::rows::{Candidate, ScopeState};
-}
+pub use tollgate::policy::types;
+/// The words of the contract.
+pub use types as words;
 
 pub use exports::tollgate::policy::{budget, kill_switch, plugin, retry_ceiling, routing};
 pub use tollgate::policy::facts;

@@ -1,11 +1,14 @@
 //! One thread's instances of a generation's policies, and the asking of one of them.
 
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Cache};
 use quanta::Clock;
 use tollgate_core::config::{Isolation, PolicyMode};
-use tollgate_core::{EvaluationFailure, PolicyIndex, PolicyKind, Ruling, TrailEntry, Verdict};
+use tollgate_core::{EvaluationFailure, PolicyIndex, PolicyKind, Ruling, SwitchBoard, TrailEntry, Verdict};
 
 use crate::convert::Moment;
-use crate::instance::{Evaluated, Instance};
+use crate::instance::Instance;
 use crate::policy::Policy;
 use crate::samples::Samples;
 
@@ -16,6 +19,9 @@ pub(crate) struct Chain {
     uncounted: Vec<u32>,
     /// Instances of the last good versions, made once one of them has to stand in.
     spare: Option<Box<Chain>>,
+    /// The engaged switches as they were last seen, and where to see whether they still are: a look at one pointer, where a
+    /// guard would write to memory twice.
+    switches: Option<Cache<Arc<ArcSwap<SwitchBoard>>, Arc<SwitchBoard>>>,
     pub(crate) samples: Samples,
 }
 
@@ -51,6 +57,7 @@ impl Chain {
             instances: (0..policies).map(|_| None).collect(),
             uncounted: vec![0; policies],
             spare: None,
+            switches: None,
             samples: Samples::default(),
         }
     }
@@ -77,75 +84,79 @@ impl Chain {
         self.uncounted.get_mut(usize::from(index.0)).map(std::mem::take).unwrap_or_default()
     }
 
+    /// The switches that are engaged now. The same host's each time.
+    #[inline]
+    pub(crate) fn switches(&mut self, engaged: &Arc<ArcSwap<SwitchBoard>>) -> &Arc<SwitchBoard> {
+        self.switches.get_or_insert_with(|| Cache::new(Arc::clone(engaged))).load()
+    }
+
     /// The chain of the last good versions.
     pub(crate) fn spare(&mut self) -> &mut Self {
         let policies = self.instances.len();
         self.spare.get_or_insert_with(|| Box::new(Self::new(policies)))
     }
 
-    /// Asks one policy as one kind. Whatever it does, an entry comes back.
+    /// Asks the policy of an entry as its kind. Whatever it does, the entry is filled.
+    #[inline]
     pub(crate) fn ask(
         &mut self,
         policy: &Policy,
-        index: PolicyIndex,
-        kind: PolicyKind,
         ruling: &Ruling<'_>,
         moment: Moment,
         laps: &mut Laps<'_>,
-    ) -> TrailEntry {
-        let (verdict, fuel) = match policy.isolation {
-            Isolation::Pooled => self.ask_pooled(policy, index, kind, ruling, moment),
+        entry: &mut TrailEntry,
+    ) {
+        let said = match policy.isolation {
+            Isolation::Pooled => self.ask_pooled(policy, ruling, moment, entry),
             Isolation::Fresh => match policy.instantiate() {
-                Ok(mut instance) => evaluate(&mut instance, kind, ruling, moment),
-                Err(_) => (Err(EvaluationFailure::NoInstance), 0),
+                Ok(mut instance) => instance.evaluate(entry.kind, ruling, moment, &mut entry.verdict, &mut entry.fuel),
+                Err(_) => Err(EvaluationFailure::NoInstance),
             },
         };
-        let nanoseconds = laps.lap();
-        let verdict = verdict.unwrap_or_else(|failure| Verdict::Failed(failure, policy.on_error));
-        let shadow = policy.mode == PolicyMode::Shadow;
-        TrailEntry { policy: index, kind, verdict, shadow, last_good: false, fuel, nanoseconds }
+        entry.nanoseconds = laps.lap();
+        entry.shadow = policy.mode == PolicyMode::Shadow;
+        if let Err(failure) = said {
+            entry.verdict = Verdict::Failed(failure, policy.on_error);
+        }
     }
 
+    #[inline]
     fn ask_pooled(
         &mut self,
         policy: &Policy,
-        index: PolicyIndex,
-        kind: PolicyKind,
         ruling: &Ruling<'_>,
         moment: Moment,
-    ) -> (Result<Verdict, EvaluationFailure>, u64) {
-        let Some(place) = self.instances.get_mut(usize::from(index.0)) else {
-            return (Err(EvaluationFailure::NoInstance), 0);
+        entry: &mut TrailEntry,
+    ) -> Result<(), EvaluationFailure> {
+        let place = self.instances.get_mut(usize::from(entry.policy.0)).ok_or(EvaluationFailure::NoInstance)?;
+        let usable = match place {
+            Some(instance) if instance.is_usable() => instance,
+            _ => renew(place, policy)?,
         };
-        if place.as_ref().is_none_or(|instance| !instance.is_usable()) {
-            *place = None;
-            *place = policy.instantiate().ok();
-        }
-        let Some(instance) = place else {
-            return (Err(EvaluationFailure::NoInstance), 0);
-        };
-        let answer = evaluate(instance, kind, ruling, moment);
-        if answer.0.is_err() {
+        let said = usable.evaluate(entry.kind, ruling, moment, &mut entry.verdict, &mut entry.fuel);
+        if said.is_err() {
             *place = None;
         }
-        answer
+        said
     }
 }
 
-/// One evaluation, as one kind.
+/// Drops what was poisoned or has retired before another takes its room.
+#[cold]
+fn renew<'a>(place: &'a mut Option<Instance>, policy: &Policy) -> Result<&'a mut Instance, EvaluationFailure> {
+    *place = None;
+    *place = policy.instantiate().ok();
+    place.as_mut().ok_or(EvaluationFailure::NoInstance)
+}
+
+/// One evaluation as one kind, and its fuel.
 pub(crate) fn evaluate(
     instance: &mut Instance,
     kind: PolicyKind,
     ruling: &Ruling<'_>,
     moment: Moment,
 ) -> (Result<Verdict, EvaluationFailure>, u64) {
-    fn verdict<V>(evaluated: Evaluated<V>, name: fn(V) -> Verdict) -> (Result<Verdict, EvaluationFailure>, u64) {
-        (evaluated.result.map(name), evaluated.fuel)
-    }
-    match kind {
-        PolicyKind::KillSwitch => verdict(instance.kill_switch(ruling, moment), Verdict::KillSwitch),
-        PolicyKind::RetryCeiling => verdict(instance.retry_ceiling(ruling), Verdict::RetryCeiling),
-        PolicyKind::Routing => verdict(instance.routing(ruling), Verdict::Routing),
-        PolicyKind::Budget => verdict(instance.budget(ruling), Verdict::Budget),
-    }
+    let mut entry = TrailEntry::unsaid(PolicyIndex(0), kind);
+    let said = instance.evaluate(kind, ruling, moment, &mut entry.verdict, &mut entry.fuel);
+    (said.map(|()| entry.verdict), entry.fuel)
 }

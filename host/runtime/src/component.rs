@@ -8,14 +8,17 @@ use tollgate_core::{Catalogue, PolicyKind, Symbols};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
-use crate::bindings::{budget, kill_switch, plugin, retry_ceiling, routing};
+use crate::bindings::plugin;
 use crate::cache::{CompileCache, Compiled};
+use crate::canonical::{self, Exports};
 use crate::digest::ComponentDigest;
 use crate::engine::Engine;
 use crate::instance::tell;
 use crate::lent::{LentModule, WhyCanonical};
 use crate::state::{Naming, State};
 
+/// The version of the contract that the exports are looked up by.
+const VERSION: &str = "0.1.0";
 /// The track of the contract that this host speaks natively. Released tracks are added here with their adapters.
 pub(crate) const TRACK: &str = "0.1";
 const PACKAGE: &str = "tollgate:policy";
@@ -43,19 +46,7 @@ struct Inner {
 /// Where the exports are.
 struct Indices {
     plugin: plugin::GuestIndices,
-    kill_switch: Option<kill_switch::GuestIndices>,
-    retry_ceiling: Option<retry_ceiling::GuestIndices>,
-    routing: Option<routing::GuestIndices>,
-    budget: Option<budget::GuestIndices>,
-}
-
-/// The exports of one instance.
-pub(crate) struct Exports {
-    pub(crate) plugin: plugin::Guest,
-    pub(crate) kill_switch: Option<kill_switch::Guest>,
-    pub(crate) retry_ceiling: Option<retry_ceiling::Guest>,
-    pub(crate) routing: Option<routing::Guest>,
-    pub(crate) budget: Option<budget::Guest>,
+    evaluate: canonical::Indices,
 }
 
 /// Why a file is not a plugin for this host.
@@ -122,7 +113,9 @@ impl Component {
         let pre = engine.linker().instantiate_pre(&component).map_err(mismatch)?;
         let indices = Indices::of(&pre, &shape).map_err(mismatch)?;
         let lent = match lane {
-            Lane::Auto => LentModule::load(engine, cache, &digest, bytes, &indices.kinds().collect::<Vec<_>>()),
+            Lane::Auto => {
+                LentModule::load(engine, cache, &digest, bytes, &indices.evaluate.kinds().collect::<Vec<_>>())
+            }
             Lane::Canonical => Err(WhyCanonical::Configured),
         };
         let component = Self {
@@ -169,7 +162,7 @@ impl Component {
 
     /// The kinds it exports, in the order of the chain.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = PolicyKind> {
-        self.inner.indices.kinds()
+        self.inner.indices.evaluate.kinds()
     }
 
     pub(crate) fn store(&self, naming: Naming) -> Store<State> {
@@ -181,13 +174,8 @@ impl Component {
 
     pub(crate) fn load_exports(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Exports> {
         let indices = &self.inner.indices;
-        Ok(Exports {
-            plugin: indices.plugin.load(&mut *store, instance)?,
-            kill_switch: indices.kill_switch.as_ref().map(|kind| kind.load(&mut *store, instance)).transpose()?,
-            retry_ceiling: indices.retry_ceiling.as_ref().map(|kind| kind.load(&mut *store, instance)).transpose()?,
-            routing: indices.routing.as_ref().map(|kind| kind.load(&mut *store, instance)).transpose()?,
-            budget: indices.budget.as_ref().map(|kind| kind.load(&mut *store, instance)).transpose()?,
-        })
+        let plugin = indices.plugin.load(&mut *store, instance)?;
+        Exports::load(store, instance, plugin, &indices.evaluate)
     }
 }
 
@@ -280,26 +268,9 @@ fn track(version: &str) -> &str {
 }
 
 impl Indices {
-    fn kinds(&self) -> impl Iterator<Item = PolicyKind> + use<> {
-        [
-            self.kill_switch.is_some().then_some(PolicyKind::KillSwitch),
-            self.retry_ceiling.is_some().then_some(PolicyKind::RetryCeiling),
-            self.routing.is_some().then_some(PolicyKind::Routing),
-            self.budget.is_some().then_some(PolicyKind::Budget),
-        ]
-        .into_iter()
-        .flatten()
-    }
-
     fn of(pre: &InstancePre<State>, shape: &Shape) -> wasmtime::Result<Self> {
-        let has = |kind: PolicyKind| shape.exports(kind.as_str());
-        Ok(Self {
-            plugin: plugin::GuestIndices::new(pre)?,
-            kill_switch: has(PolicyKind::KillSwitch).then(|| kill_switch::GuestIndices::new(pre)).transpose()?,
-            retry_ceiling: has(PolicyKind::RetryCeiling).then(|| retry_ceiling::GuestIndices::new(pre)).transpose()?,
-            routing: has(PolicyKind::Routing).then(|| routing::GuestIndices::new(pre)).transpose()?,
-            budget: has(PolicyKind::Budget).then(|| budget::GuestIndices::new(pre)).transpose()?,
-        })
+        let kinds = PolicyKind::ALL.iter().copied().filter(|kind| shape.exports(kind.as_str()));
+        Ok(Self { plugin: plugin::GuestIndices::new(pre)?, evaluate: canonical::Indices::of(pre, kinds, VERSION)? })
     }
 }
 

@@ -5,11 +5,12 @@ use tollgate_core::{
     RetryCeilingVerdict, RoutingVerdict, Ruling, ScopeKind, SwitchMode, Symbol, Tier, Trip, TripSelector, Unit,
 };
 
-use crate::bindings::{budget, kill_switch, plugin, retry_ceiling, routing, types, words};
+use crate::bindings::{budget, kill_switch, plugin, retry_ceiling, routing, types};
 
 /// Maps the cases of one enumeration to those of another of the same names.
 macro_rules! same_cases {
     ($name:ident: $from:ty => $to:ty { $($case:ident),+ $(,)? }) => {
+        #[inline]
         pub(crate) const fn $name(from: $from) -> $to {
             match from { $(<$from>::$case => <$to>::$case),+ }
         }
@@ -55,6 +56,7 @@ pub(crate) const fn counter_by_from_guest(by: plugin::CounterScope) -> tollgate_
     }
 }
 
+#[inline]
 const fn dispatch(dispatch: &Dispatch) -> types::Dispatch {
     types::Dispatch {
         now: dispatch.now_ms,
@@ -66,6 +68,7 @@ const fn dispatch(dispatch: &Dispatch) -> types::Dispatch {
     }
 }
 
+#[inline]
 pub(crate) fn kill_switch_facts(ruling: &Ruling<'_>, moment: Moment) -> kill_switch::Facts {
     let facts = ruling.dispatch();
     let (covered, covered_reason) = match ruling.cover() {
@@ -87,6 +90,7 @@ pub(crate) fn kill_switch_facts(ruling: &Ruling<'_>, moment: Moment) -> kill_swi
     }
 }
 
+#[inline]
 pub(crate) const fn retry_ceiling_facts(facts: &Dispatch) -> retry_ceiling::Facts {
     let attempts = &facts.attempts;
     retry_ceiling::Facts {
@@ -110,12 +114,14 @@ pub(crate) const fn retry_ceiling_facts(facts: &Dispatch) -> retry_ceiling::Fact
 }
 
 /// The rows that go with [`routing_facts`].
+#[inline]
 pub(crate) fn candidates(ruling: &Ruling<'_>) -> impl Iterator<Item = types::Candidate> {
     ruling.usable_candidates().map(|(_, offered)| candidate(offered))
 }
 
-/// `candidates` are the rows; none where they go another way.
-pub(crate) fn routing_facts(ruling: &Ruling<'_>, candidates: Vec<types::Candidate>) -> routing::Facts {
+/// Without the candidates, which go as rows.
+#[inline]
+pub(crate) fn routing_facts(ruling: &Ruling<'_>) -> routing::Facts {
     let facts = ruling.dispatch();
     routing::Facts {
         dispatch: dispatch(facts),
@@ -131,17 +137,19 @@ pub(crate) fn routing_facts(ruling: &Ruling<'_>, candidates: Vec<types::Candidat
         affordable: facts.affordable().as_u64(),
         rejections: facts.attempts.rejections,
         input_tokens: facts.input_tokens,
-        candidates,
+        candidates: Vec::new(),
     }
 }
 
 /// The rows that go with [`budget_facts`].
+#[inline]
 pub(crate) fn scopes(ruling: &Ruling<'_>) -> impl Iterator<Item = types::ScopeState> {
     ruling.dispatch().accounts.iter().map(scope_state)
 }
 
-/// `scopes` are the rows; none where they go another way.
-pub(crate) fn budget_facts(ruling: &Ruling<'_>, scopes: Vec<types::ScopeState>) -> budget::Facts {
+/// Without the scopes, which go as rows.
+#[inline]
+pub(crate) fn budget_facts(ruling: &Ruling<'_>) -> budget::Facts {
     let facts = ruling.dispatch();
     let chosen = ruling.chosen();
     budget::Facts {
@@ -150,12 +158,13 @@ pub(crate) fn budget_facts(ruling: &Ruling<'_>, scopes: Vec<types::ScopeState>) 
         tier: tier_to_guest(chosen.map_or(ruling.floor(), |candidate| candidate.tier)),
         estimated_cost: ruling.estimated_cost().as_u64(),
         output_tokens: facts.output_tokens,
-        scopes,
+        scopes: Vec::new(),
     }
 }
 
+#[inline]
 const fn candidate(candidate: &Candidate) -> types::Candidate {
-    types::Candidate(words::Candidate {
+    types::Candidate {
         model: candidate.model.as_u32(),
         backend: candidate.backend.as_u32(),
         tier: tier_to_guest(candidate.tier),
@@ -164,11 +173,12 @@ const fn candidate(candidate: &Candidate) -> types::Candidate {
         warm: candidate.warm,
         free_slots: candidate.free_slots,
         estimated_cost: candidate.estimated_cost.as_u64(),
-    })
+    }
 }
 
+#[inline]
 fn scope_state(account: &Account) -> types::ScopeState {
-    types::ScopeState(words::ScopeState {
+    types::ScopeState {
         kind: scope_kind_to_guest(account.kind),
         owner: account.owner.as_u32(),
         spent: account.spent.as_u64(),
@@ -177,7 +187,7 @@ fn scope_state(account: &Account) -> types::ScopeState {
         hard: account.hard.as_u64(),
         window_end: account.window_end_ms,
         utilisation_permille: account.utilisation_permille(),
-    })
+    }
 }
 
 const fn reason(reason: types::Reason) -> Reason {
@@ -223,11 +233,14 @@ pub(crate) fn routing_verdict(verdict: &routing::Verdict, ruling: &Ruling<'_>) -
     match verdict {
         routing::Verdict::NoOpinion => RoutingVerdict::NoOpinion,
         routing::Verdict::Refuse(why) => RoutingVerdict::Refuse(reason(*why)),
-        routing::Verdict::UseCandidate(place) => {
-            let nth = usize::try_from(*place).ok().and_then(|place| ruling.usable_candidates().nth(place));
-            RoutingVerdict::UseCandidate(nth.map_or(u32::MAX, |(index, _)| index))
-        }
+        routing::Verdict::UseCandidate(place) => use_candidate(*place, ruling),
     }
+}
+
+/// The candidate of the dispatch that has this place among the usable ones.
+#[inline]
+pub(crate) fn use_candidate(place: u32, ruling: &Ruling<'_>) -> RoutingVerdict {
+    RoutingVerdict::UseCandidate(ruling.usable_index(place).unwrap_or(u32::MAX))
 }
 
 pub(crate) const fn budget_verdict(verdict: budget::Verdict) -> BudgetVerdict {

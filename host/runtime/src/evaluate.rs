@@ -3,9 +3,7 @@
 
 use quanta::Clock;
 use tollgate_core::config::PolicyMode;
-use tollgate_core::{
-    Decision, Dispatch, EvaluationFailure, OnError, PolicyIndex, PolicyKind, Ruling, TrailEntry, Verdict,
-};
+use tollgate_core::{Decision, Dispatch, EvaluationFailure, OnError, PolicyKind, Ruling, Trail, TrailEntry, Verdict};
 
 use crate::chain::{Chain, Laps};
 use crate::convert::Moment;
@@ -13,20 +11,24 @@ use crate::event::{Event, Listener, tell};
 use crate::generation::Generation;
 use crate::policy::Policy;
 
-/// Asks every policy, kind after kind, until nothing can change the outcome.
+/// Asks every policy, kind after kind, until nothing can change the outcome. Each entry is written where it stays.
 #[inline]
 pub(crate) fn walk<'d>(
     generation: &Generation,
     ruling: &mut Ruling<'d>,
-    mut ask: impl FnMut(PolicyIndex, PolicyKind, &Ruling<'d>) -> TrailEntry,
+    trail: &mut Trail,
+    mut ask: impl FnMut(&Ruling<'d>, &mut TrailEntry),
 ) {
     for (kind, policies) in generation.order() {
         if ruling.is_settled() {
             return;
         }
         for index in policies {
-            let entry = ask(*index, *kind, ruling);
-            ruling.hear(entry, generation.policy(*index).on_error);
+            trail.push(TrailEntry::unsaid(*index, *kind));
+            if let Some(entry) = trail.last_mut() {
+                ask(ruling, entry);
+                ruling.hear(entry, generation.policy(*index).on_error);
+            }
         }
         if *kind == PolicyKind::Routing {
             ruling.settle_route();
@@ -37,13 +39,14 @@ pub(crate) fn walk<'d>(
 /// A decision that nobody acts on: nothing is counted, nothing stands in, nobody is told.
 pub(crate) fn decide_quietly(generation: &Generation, mut ruling: Ruling<'_>, clock: &Clock) -> Decision {
     let started = clock.raw();
+    let mut decision = Decision::pending();
     let mut chain = generation.take_chain();
     let mut laps = Laps::start(clock);
-    walk(generation, &mut ruling, |index, kind, ruling| {
-        chain.ask(generation.policy(index), index, kind, ruling, Moment::Dispatch, &mut laps)
+    walk(generation, &mut ruling, &mut decision.trail, |ruling, entry| {
+        chain.ask(generation.policy(entry.policy), ruling, Moment::Dispatch, &mut laps, entry);
     });
     generation.put_chain(chain);
-    let mut decision = ruling.conclude(generation.id);
+    ruling.conclude_in(generation.id, &mut decision);
     decision.nanoseconds = laps.since(started);
     decision
 }
@@ -55,28 +58,21 @@ pub(crate) struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// Asks one policy as one kind. Whatever it does, an entry comes back, judged as the ruling will judge it.
+    /// Asks the policy of an entry as its kind. Whatever it does, the entry is filled, and judged as the ruling will judge it.
     #[inline]
-    pub(crate) fn ask(
-        &self,
-        chain: &mut Chain,
-        index: PolicyIndex,
-        kind: PolicyKind,
-        ruling: &Ruling<'_>,
-        laps: &mut Laps<'_>,
-    ) -> TrailEntry {
-        let policy = self.generation.policy(index);
+    pub(crate) fn ask(&self, chain: &mut Chain, ruling: &Ruling<'_>, laps: &mut Laps<'_>, entry: &mut TrailEntry) {
+        let policy = self.generation.policy(entry.policy);
         if !policy.watch.serves() && !self.returns(policy, ruling.dispatch()) {
-            return self.stand_in(chain, index, kind, ruling, laps, EvaluationFailure::Quarantined);
+            self.stand_in(chain, ruling, laps, EvaluationFailure::Quarantined, entry);
+            return;
         }
-        if let Some(evaluations) = chain.count(index) {
+        if let Some(evaluations) = chain.count(entry.policy) {
             policy.watch.evaluated(evaluations);
         }
-        let entry = chain.ask(policy, index, kind, ruling, Moment::Dispatch, laps);
-        let entry = ruling.judge(entry, policy.on_error);
-        match entry.verdict {
-            Verdict::Failed(failure, _) => self.after_failure(chain, entry, failure, ruling, laps),
-            _ => entry,
+        chain.ask(policy, ruling, Moment::Dispatch, laps, entry);
+        ruling.judge(entry, policy.on_error);
+        if let Verdict::Failed(failure, _) = entry.verdict {
+            self.after_failure(chain, failure, ruling, laps, entry);
         }
     }
 
@@ -94,11 +90,11 @@ impl Asking<'_> {
     fn after_failure(
         &self,
         chain: &mut Chain,
-        entry: TrailEntry,
         failure: EvaluationFailure,
         ruling: &Ruling<'_>,
         laps: &mut Laps<'_>,
-    ) -> TrailEntry {
+        entry: &mut TrailEntry,
+    ) {
         let policy = self.generation.policy(entry.policy);
         policy.watch.evaluated(chain.counted(entry.policy));
         tell(self.listener, || Event::PolicyFailed { policy: policy.name.clone(), kind: entry.kind, failure });
@@ -110,11 +106,12 @@ impl Asking<'_> {
             tell(self.listener, || Event::PolicyQuarantined { policy: policy.name.clone(), quarantine });
         }
         if policy.on_error != OnError::LastGood {
-            return entry;
+            return;
         }
-        let stand_in = self.stand_in(chain, entry.policy, entry.kind, ruling, laps, failure);
-        let nanoseconds = stand_in.nanoseconds.saturating_add(entry.nanoseconds);
-        TrailEntry { nanoseconds, fuel: stand_in.fuel.saturating_add(entry.fuel), ..stand_in }
+        let (nanoseconds, fuel) = (entry.nanoseconds, entry.fuel);
+        self.stand_in(chain, ruling, laps, failure, entry);
+        entry.nanoseconds = entry.nanoseconds.saturating_add(nanoseconds);
+        entry.fuel = entry.fuel.saturating_add(fuel);
     }
 
     /// The last good version's verdict; a failure of this kind where there is none, or it fails as well.
@@ -122,23 +119,23 @@ impl Asking<'_> {
     fn stand_in(
         &self,
         chain: &mut Chain,
-        index: PolicyIndex,
-        kind: PolicyKind,
         ruling: &Ruling<'_>,
         laps: &mut Laps<'_>,
         failure: EvaluationFailure,
-    ) -> TrailEntry {
-        let policy = self.generation.policy(index);
+        entry: &mut TrailEntry,
+    ) {
+        let policy = self.generation.policy(entry.policy);
         let shadow = policy.mode == PolicyMode::Shadow;
         let verdict = Verdict::Failed(failure, policy.on_error);
-        let failed = TrailEntry { policy: index, kind, verdict, shadow, last_good: false, fuel: 0, nanoseconds: 0 };
-        let Some(last_good) = self.generation.last_good(index) else { return failed };
+        let failed = TrailEntry { verdict, shadow, ..TrailEntry::unsaid(entry.policy, entry.kind) };
+        *entry = failed;
+        let Some(last_good) = self.generation.last_good(entry.policy) else { return };
         if !last_good.watch.serves() && !self.returns(last_good, ruling.dispatch()) {
-            return failed;
+            return;
         }
         last_good.watch.evaluated(1);
-        let entry = chain.spare().ask(last_good, index, kind, ruling, Moment::Dispatch, laps);
-        let entry = ruling.judge(entry, policy.on_error);
+        chain.spare().ask(last_good, ruling, Moment::Dispatch, laps, entry);
+        ruling.judge(entry, policy.on_error);
         if let Verdict::Failed(failure, _) = entry.verdict {
             let rules = &self.generation.configuration().quarantine;
             if failure != EvaluationFailure::NoInstance
@@ -146,9 +143,11 @@ impl Asking<'_> {
             {
                 tell(self.listener, || Event::PolicyQuarantined { policy: last_good.name.clone(), quarantine });
             }
-            return failed;
+            *entry = failed;
+            return;
         }
         // The mode is that of the configuration that runs, not of the one the version was good under.
-        TrailEntry { shadow, last_good: true, ..entry }
+        entry.shadow = shadow;
+        entry.last_good = true;
     }
 }

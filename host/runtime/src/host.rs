@@ -62,7 +62,7 @@ use crate::reload::{Acceptance, NotAccepted, Reloads};
 /// ```
 pub struct Host {
     pub(crate) live: Arc<Live>,
-    switches: ArcSwap<SwitchBoard>,
+    switches: Arc<ArcSwap<SwitchBoard>>,
     pub(crate) reloads: Reloads,
     pub(crate) observer: Observer,
     symbols: Arc<Symbols>,
@@ -190,7 +190,7 @@ impl HostBuilder {
         Ok(Host {
             live,
             observer: observer.map_err(HostError::Observer)?,
-            switches: ArcSwap::default(),
+            switches: Arc::default(),
             reloads,
             symbols,
             clock,
@@ -223,20 +223,24 @@ impl Host {
     /// memory. A policy that trips has its switch engaged before this returns.
     pub fn decide(&self, dispatch: &Dispatch) -> Decision {
         let started = self.clock.raw();
+        let mut decision = Decision::pending();
         let generation = self.live.running();
-        let switches = self.switches.load();
-        let mut ruling = Ruling::open(dispatch, &switches);
         let mut chain = generation.take_chain();
-        let mut laps = Laps::start(&self.clock);
-        let asking = Asking { generation: &generation, listener: self.live.listener.as_ref() };
-        walk(&generation, &mut ruling, |index, kind, ruling| asking.ask(&mut chain, index, kind, ruling, &mut laps));
         let check_purity = chain.samples.purity.is_due(generation.purity_every);
         let compare = self.live.is_comparing() && chain.samples.candidate.is_due(self.live.compare_every());
+        let switches = chain.switches(&self.switches);
+        let mut ruling = Ruling::open(dispatch, switches);
+        let observed = (check_purity || compare).then(|| Arc::clone(switches));
+        let mut laps = Laps::start(&self.clock);
+        let asking = Asking { generation: &generation, listener: self.live.listener.as_ref() };
+        walk(&generation, &mut ruling, &mut decision.trail, |ruling, entry| {
+            asking.ask(&mut chain, ruling, &mut laps, entry);
+        });
         generation.put_chain(chain);
-        let mut decision = ruling.conclude(generation.id);
+        ruling.conclude_in(generation.id, &mut decision);
         decision.nanoseconds = laps.since(started);
         self.act_on(&decision.trail, dispatch, &generation);
-        if check_purity || compare {
+        if let Some(switches) = observed {
             self.observe(&decision, dispatch, &generation, &switches, (check_purity, compare));
         }
         decision

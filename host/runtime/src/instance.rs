@@ -1,11 +1,12 @@
 //! One configured instance of one plugin, in a store of its own, and one evaluation of it within its limits.
 
-use tollgate_core::{BudgetVerdict, EvaluationFailure, KillSwitchVerdict, RetryCeilingVerdict, RoutingVerdict, Ruling};
+use tollgate_core::{EvaluationFailure, PolicyKind, Ruling, Verdict};
 use wasmtime::{Store, Trap};
 
-use crate::bindings::{plugin, types};
-use crate::component::{Component, Exports, TRACK};
-use crate::convert::{self, Moment};
+use crate::bindings::plugin;
+use crate::canonical::Exports;
+use crate::component::{Component, TRACK};
+use crate::convert::Moment;
 use crate::lent::{LentExports, LentModule};
 use crate::state::{Declared, Misuse, Naming, State};
 
@@ -16,9 +17,6 @@ const RETIRE_AFTER: u32 = 100_000;
 pub(crate) struct Instance {
     store: Store<State>,
     way: Way,
-    /// Kept between calls so that their memory is.
-    candidates: Vec<types::Candidate>,
-    scopes: Vec<types::ScopeState>,
     fuel_limit: u64,
     deadline_ticks: u64,
     reads_lazy_facts: bool,
@@ -54,12 +52,6 @@ pub enum InstanceError {
     Refused(String),
 }
 
-/// One evaluation's result and what it cost.
-pub(crate) struct Evaluated<V> {
-    pub(crate) result: Result<V, EvaluationFailure>,
-    pub(crate) fuel: u64,
-}
-
 impl Instance {
     /// Instantiates a component, without describing or configuring it.
     pub(crate) fn start(component: &Component, naming: Naming) -> Result<Self, InstanceError> {
@@ -87,8 +79,6 @@ impl Instance {
         Self {
             store,
             way,
-            candidates: Vec::new(),
-            scopes: Vec::new(),
             fuel_limit: engine.limits().fuel,
             deadline_ticks: engine.deadline_ticks(),
             reads_lazy_facts: component.reads_lazy_facts(),
@@ -157,96 +147,36 @@ impl Instance {
         self.failure.is_none() && self.calls < RETIRE_AFTER
     }
 
-    pub(crate) fn kill_switch(&mut self, ruling: &Ruling<'_>, moment: Moment) -> Evaluated<KillSwitchVerdict> {
-        let facts = convert::kill_switch_facts(ruling, moment);
-        self.evaluate(ruling, |instance| {
-            let verdict = match &instance.way {
-                Way::Lent(exports) => exports.kill_switch(&mut instance.store, &facts),
-                Way::Canonical(Exports { kill_switch: Some(guest), .. }) => {
-                    guest.call_evaluate(&mut instance.store, facts)
-                }
-                Way::Canonical(_) => Err(missing()),
-            };
-            verdict.map(convert::kill_switch_verdict)
-        })
-    }
-
-    pub(crate) fn retry_ceiling(&mut self, ruling: &Ruling<'_>) -> Evaluated<RetryCeilingVerdict> {
-        let facts = convert::retry_ceiling_facts(ruling.dispatch());
-        self.evaluate(ruling, |instance| {
-            let verdict = match &instance.way {
-                Way::Lent(exports) => exports.retry_ceiling(&mut instance.store, &facts),
-                Way::Canonical(Exports { retry_ceiling: Some(guest), .. }) => {
-                    guest.call_evaluate(&mut instance.store, facts)
-                }
-                Way::Canonical(_) => Err(missing()),
-            };
-            verdict.map(convert::retry_ceiling_verdict)
-        })
-    }
-
-    pub(crate) fn routing(&mut self, ruling: &Ruling<'_>) -> Evaluated<RoutingVerdict> {
-        self.evaluate(ruling, |instance| {
-            let verdict = match &instance.way {
-                Way::Lent(exports) => {
-                    let facts = convert::routing_facts(ruling, Vec::new());
-                    exports.routing(&mut instance.store, &facts, convert::candidates(ruling))?
-                }
-                Way::Canonical(Exports { routing: Some(guest), .. }) => {
-                    let mut rows = std::mem::take(&mut instance.candidates);
-                    rows.clear();
-                    rows.extend(convert::candidates(ruling));
-                    let facts = convert::routing_facts(ruling, rows);
-                    let verdict = guest.call_evaluate(&mut instance.store, &facts);
-                    instance.candidates = facts.candidates;
-                    verdict?
-                }
-                Way::Canonical(_) => return Err(missing()),
-            };
-            Ok(convert::routing_verdict(&verdict, ruling))
-        })
-    }
-
-    pub(crate) fn budget(&mut self, ruling: &Ruling<'_>) -> Evaluated<BudgetVerdict> {
-        self.evaluate(ruling, |instance| {
-            let verdict = match &instance.way {
-                Way::Lent(exports) => {
-                    let facts = convert::budget_facts(ruling, Vec::new());
-                    exports.budget(&mut instance.store, &facts, convert::scopes(ruling))?
-                }
-                Way::Canonical(Exports { budget: Some(guest), .. }) => {
-                    let mut rows = std::mem::take(&mut instance.scopes);
-                    rows.clear();
-                    rows.extend(convert::scopes(ruling));
-                    let facts = convert::budget_facts(ruling, rows);
-                    let verdict = guest.call_evaluate(&mut instance.store, &facts);
-                    instance.scopes = facts.scopes;
-                    verdict?
-                }
-                Way::Canonical(_) => return Err(missing()),
-            };
-            Ok(convert::budget_verdict(verdict))
-        })
-    }
-
-    /// One call within its fuel and its deadline. Whatever goes wrong poisons the instance.
-    fn evaluate<V>(
+    /// One evaluation as one kind within its fuel and its deadline. What it said and spent is written where it stays.
+    /// Whatever goes wrong poisons the instance.
+    #[inline]
+    pub(crate) fn evaluate(
         &mut self,
+        kind: PolicyKind,
         ruling: &Ruling<'_>,
-        call: impl FnOnce(&mut Self) -> wasmtime::Result<V>,
-    ) -> Evaluated<V> {
+        moment: Moment,
+        verdict: &mut Verdict,
+        fuel: &mut u64,
+    ) -> Result<(), EvaluationFailure> {
         self.calls = self.calls.saturating_add(1);
         if self.reads_lazy_facts {
             self.store.data_mut().attend(ruling.dispatch());
         }
         self.store.set_epoch_deadline(self.deadline_ticks);
-        let result = self.store.set_fuel(self.fuel_limit).and_then(|()| call(self)).map_err(|error| {
-            let failure = classify(&error);
-            self.failure = Some(error);
-            failure
-        });
-        let left = self.store.get_fuel().unwrap_or(0);
-        Evaluated { result, fuel: self.fuel_limit.saturating_sub(left) }
+        let said = match (self.store.set_fuel(self.fuel_limit), &mut self.way) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Way::Lent(exports)) => exports.evaluate(&mut self.store, kind, ruling, moment, verdict),
+            (Ok(()), Way::Canonical(exports)) => exports.evaluate(&mut self.store, kind, ruling, moment, verdict),
+        };
+        *fuel = self.fuel_limit.saturating_sub(self.store.get_fuel().unwrap_or(0));
+        said.map_err(|error| self.poison(error))
+    }
+
+    #[cold]
+    fn poison(&mut self, error: wasmtime::Error) -> EvaluationFailure {
+        let failure = classify(&error);
+        self.failure = Some(error);
+        failure
     }
 }
 
@@ -258,10 +188,6 @@ fn patient_store(component: &Component, naming: Naming) -> Result<Store<State>, 
     fuel.map_err(|error| InstanceError::Instantiate(tell(&error)))?;
     store.set_epoch_deadline(engine.configure_deadline_ticks());
     Ok(store)
-}
-
-fn missing() -> wasmtime::Error {
-    wasmtime::Error::msg("asked as a kind that it does not export")
 }
 
 fn classify(error: &wasmtime::Error) -> EvaluationFailure {

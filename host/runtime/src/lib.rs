@@ -14,6 +14,7 @@
 mod bindings;
 mod cache;
 mod candidate;
+mod canonical;
 mod cause;
 mod chain;
 mod component;

@@ -130,7 +130,7 @@ fn ask(instance: &mut Instance, kind: PolicyKind, dispatch: &Dispatch) -> Result
     let board = SwitchBoard::default();
     let mut ruling = Ruling::open(dispatch, &board);
     if kind == PolicyKind::Routing && dispatch.attempts.rejections > 1 {
-        ruling.hear(raise_floor(), OnError::Refuse);
+        ruling.hear(&mut raise_floor(), OnError::Refuse);
     }
     if kind == PolicyKind::Budget {
         ruling.settle_route();
@@ -138,9 +138,9 @@ fn ask(instance: &mut Instance, kind: PolicyKind, dispatch: &Dispatch) -> Result
     let (verdict, fuel) = chain::evaluate(instance, kind, &ruling, Moment::Dispatch);
     let failed = |failure| ProbeError::Failed { kind, failure, cause: cause(failure, instance.told_failure()) };
     let verdict = verdict.map_err(failed)?;
-    let entry =
-        TrailEntry { policy: PolicyIndex(0), kind, verdict, shadow: true, last_good: false, fuel, nanoseconds: 0 };
-    match ruling.judge(entry, OnError::Refuse).verdict {
+    let mut entry = TrailEntry { verdict, ..TrailEntry::unsaid(PolicyIndex(0), kind) };
+    ruling.judge(&mut entry, OnError::Refuse);
+    match entry.verdict {
         Verdict::Failed(failure, _) => Err(failed(failure)),
         verdict => Ok((verdict, fuel)),
     }
@@ -166,15 +166,7 @@ fn cause(failure: EvaluationFailure, told: Option<String>) -> String {
 
 fn raise_floor() -> TrailEntry {
     let verdict = Verdict::RetryCeiling(RetryCeilingVerdict::RaiseFloor(Tier::Premium));
-    TrailEntry {
-        policy: PolicyIndex(0),
-        kind: PolicyKind::RetryCeiling,
-        verdict,
-        shadow: false,
-        last_good: false,
-        fuel: 0,
-        nanoseconds: 0,
-    }
+    TrailEntry { verdict, ..TrailEntry::unsaid(PolicyIndex(0), PolicyKind::RetryCeiling) }
 }
 
 /// A dispatch that differs from the others in everything a policy may look at. The same on every machine.

@@ -19,7 +19,7 @@ pub(crate) fn check(sample: &Sample, live: &Live) {
             if let Some(fresh) = differs(entry, policy, &ruling) {
                 report(entry, fresh, policy, sample, live);
             }
-            ruling.hear(*entry, policy.on_error);
+            ruling.hear(&mut { *entry }, policy.on_error);
         }
         if *kind == PolicyKind::Routing {
             ruling.settle_route();

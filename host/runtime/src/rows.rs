@@ -1,117 +1,42 @@
-//! The two records that go to guests in lists, lowered a list at a time.
-//!
-//! What wasmtime derives looks up and checks the guest's memory for each field: 104 times for the lists of one decision.
-//! Here it is once for each list. Type check, flat form and single records stay the derived ones; the layout is
-//! checked against the derived size, and by a test against the contract.
-
-#![expect(unreachable_pub, reason = "named beside the generated bindings")]
-
-use std::mem::MaybeUninit;
-
-use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext, LowerContext};
-use wasmtime::component::{ComponentType, Lift, Lower};
+//! The two records that go to guests in lists, laid out as both lanes want them: the canonical ABI's size, and each field
+//! where the canonical ABI has it. A test holds the layout against the contract.
 
 use crate::bindings::words;
 
-/// Defines a row around a derived record: the canonical ABI's size and alignment, and the offset of each field.
+/// Defines the row of a record: size and alignment, and the offset of each field.
 macro_rules! row {
-    ($name:ident, $size:literal, $align:literal, { $($field:ident: $type:ty = $offset:literal),+ $(,)? }) => {
-        #[doc = concat!("A `", stringify!($name), "` of the contract.")]
-        #[derive(Clone, Copy, Debug)]
-        #[repr(transparent)]
-        pub struct $name(pub words::$name);
+    ($module:ident of $record:ident, $size:literal, $align:literal, { $($field:ident: $type:ty = $offset:literal),+ $(,)? }) => {
+        #[doc = concat!("A `", stringify!($record), "` of the contract.")]
+        pub(crate) mod $module {
+            use wasmtime::component::ComponentType;
 
-        impl $name {
+            use super::words::$record;
+
             /// In bytes.
             pub(crate) const SIZE: usize = $size;
+            /// Of a list.
+            pub(crate) const ALIGN: u32 = $align;
             /// Name, offset and size of each field.
             pub(crate) const FIELDS: &[(&str, usize, usize)] =
                 &[$((stringify!($field), $offset, size_of::<$type>())),+];
 
             #[inline]
-            pub(crate) fn write(&self, row: &mut [u8; $size]) {
+            pub(crate) fn write(record: &$record, row: &mut [u8; SIZE]) {
                 // The names must be all of them.
-                let words::$name { $($field),+ } = self.0;
+                let $record { $($field),+ } = *record;
                 $(
                     let bytes = ($field as $type).to_le_bytes();
                     row[$offset..$offset + bytes.len()].copy_from_slice(&bytes);
                 )+
             }
-        }
 
-        const _: () = assert!(<words::$name as ComponentType>::SIZE32 == $size);
-        const _: () = assert!(<words::$name as ComponentType>::ALIGN32 == $align);
-
-        // SAFETY: every part is that of the derived record inside.
-        #[expect(unsafe_code, reason = "a component type is unsafe to implement; see the SAFETY line")]
-        unsafe impl ComponentType for $name {
-            type Lower = <words::$name as ComponentType>::Lower;
-            const ABI: CanonicalAbiInfo = <words::$name as ComponentType>::ABI;
-
-            fn typecheck(ty: &InterfaceType, types: &InstanceType<'_>) -> wasmtime::Result<()> {
-                <words::$name as ComponentType>::typecheck(ty, types)
-            }
-        }
-
-        // SAFETY: lifting is that of the derived record inside.
-        #[expect(unsafe_code, reason = "lifting is unsafe to implement; see the SAFETY line")]
-        unsafe impl Lift for $name {
-            fn linear_lift_from_flat(
-                cx: &mut LiftContext<'_>,
-                ty: InterfaceType,
-                src: &Self::Lower,
-            ) -> wasmtime::Result<Self> {
-                words::$name::linear_lift_from_flat(cx, ty, src).map(Self)
-            }
-
-            fn linear_lift_from_memory(
-                cx: &mut LiftContext<'_>,
-                ty: InterfaceType,
-                bytes: &[u8],
-            ) -> wasmtime::Result<Self> {
-                words::$name::linear_lift_from_memory(cx, ty, bytes).map(Self)
-            }
-        }
-
-        // SAFETY: single records are lowered as derived. A list is written through a slice of the guest's memory that is
-        // checked to hold it, each field where the canonical ABI has it.
-        #[expect(unsafe_code, reason = "lowering is unsafe to implement; see the SAFETY line")]
-        unsafe impl Lower for $name {
-            fn linear_lower_to_flat<T>(
-                &self,
-                cx: &mut LowerContext<'_, T>,
-                ty: InterfaceType,
-                dst: &mut MaybeUninit<Self::Lower>,
-            ) -> wasmtime::Result<()> {
-                self.0.linear_lower_to_flat(cx, ty, dst)
-            }
-
-            fn linear_lower_to_memory<T>(
-                &self,
-                cx: &mut LowerContext<'_, T>,
-                ty: InterfaceType,
-                offset: usize,
-            ) -> wasmtime::Result<()> {
-                self.0.linear_lower_to_memory(cx, ty, offset)
-            }
-
-            fn linear_store_list_to_memory<T>(
-                cx: &mut LowerContext<'_, T>,
-                _ty: InterfaceType,
-                offset: usize,
-                items: &[Self],
-            ) -> wasmtime::Result<()> {
-                let list = &mut cx.as_slice_mut()[offset..][..items.len() * $size];
-                for (item, row) in items.iter().zip(list.as_chunks_mut::<$size>().0) {
-                    item.write(row);
-                }
-                Ok(())
-            }
+            const _: () = assert!(<$record as ComponentType>::SIZE32 == SIZE);
+            const _: () = assert!(<$record as ComponentType>::ALIGN32 == ALIGN);
         }
     };
 }
 
-row!(Candidate, 24, 8, {
+row!(candidate of Candidate, 24, 8, {
     model: u32 = 0,
     backend: u32 = 4,
     tier: u8 = 8,
@@ -122,7 +47,7 @@ row!(Candidate, 24, 8, {
     estimated_cost: u64 = 16,
 });
 
-row!(ScopeState, 56, 8, {
+row!(scope_state of ScopeState, 56, 8, {
     kind: u8 = 0,
     owner: u32 = 4,
     spent: u64 = 8,
@@ -132,6 +57,21 @@ row!(ScopeState, 56, 8, {
     window_end: u64 = 40,
     utilisation_permille: u32 = 48,
 });
+
+/// Writes as many as there is room for, and counts them.
+#[inline]
+pub(crate) fn fill<Record, const SIZE: usize>(
+    room: &mut [[u8; SIZE]],
+    records: impl Iterator<Item = Record>,
+    write: impl Fn(&Record, &mut [u8; SIZE]),
+) -> u32 {
+    let mut count = 0;
+    for (record, row) in records.zip(room) {
+        write(&record, row);
+        count += 1;
+    }
+    count
+}
 
 #[cfg(test)]
 mod tests {
@@ -154,7 +94,7 @@ mod tests {
     /// Component model, Canonical ABI: each field at the next multiple of its own size.
     #[test]
     fn rows_have_the_fields_of_the_contract_where_the_canonical_abi_has_them() {
-        for (record, row) in [("candidate", Candidate::FIELDS), ("scope-state", ScopeState::FIELDS)] {
+        for (record, row) in [("candidate", candidate::FIELDS), ("scope-state", scope_state::FIELDS)] {
             assert!(row.iter().map(|(name, ..)| *name).eq(fields_of(record)), "{record}");
             let mut end = 0_usize;
             for (name, offset, size) in row {
@@ -166,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_row_is_written_field_by_field_and_padding_stays_the_guests() {
-        let row = ScopeState(words::ScopeState {
+        let state = words::ScopeState {
             kind: words::ScopeKind::Key,
             owner: 1,
             spent: 2,
@@ -175,11 +115,11 @@ mod tests {
             hard: 5,
             window_end: u64::MAX,
             utilisation_permille: 6,
-        });
+        };
         let mut bytes = [0xee; 56];
-        row.write(&mut bytes);
+        scope_state::write(&state, &mut bytes);
         let mut expected = [0xee; 56];
-        for field in ScopeState::FIELDS {
+        for field in scope_state::FIELDS {
             expected[field.1..field.1 + field.2].fill(0);
         }
         (expected[0], expected[4], expected[8], expected[16]) = (6, 1, 2, 3);

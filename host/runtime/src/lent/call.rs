@@ -1,12 +1,15 @@
 //! One instance's lent areas, and the call: facts in, number out, verdict read. Whatever the guest wrote is checked before
 //! it is believed; facts are never read back.
 
-use tollgate_core::{MAX_CANDIDATES, PolicyKind};
+use tollgate_core::{
+    BudgetVerdict, KillSwitchVerdict, MAX_CANDIDATES, PolicyKind, Reason, RetryCeilingVerdict, RoutingVerdict, Ruling,
+    ScopeKind, SwitchMode, Symbol, Tier, Trip, TripSelector, Unit, Verdict,
+};
 use wasmtime::{Instance, Memory, Store, TypedFunc};
 
 use super::record::{BudgetRecord, KillSwitchRecord, Layout, RetryCeilingRecord, RoutingRecord, VerdictRecord};
 use super::{export, imports};
-use crate::bindings::{budget, kill_switch, retry_ceiling, routing, types};
+use crate::convert::{self, Moment};
 use crate::rows;
 use crate::state::State;
 
@@ -120,97 +123,66 @@ impl LentExports {
         self.instance.get_typed_func(store, &export(kind, part))
     }
 
-    pub(crate) fn kill_switch(
+    /// One evaluation as one kind; the verdict is written where it stays.
+    #[inline]
+    pub(crate) fn evaluate(
         &self,
         store: &mut Store<State>,
-        facts: &kill_switch::Facts,
-    ) -> wasmtime::Result<kill_switch::Verdict> {
-        let area = self.area(PolicyKind::KillSwitch)?;
-        KillSwitchRecord::from(facts).write(place(self.memory.data_mut(&mut *store), area.place)?);
+        kind: PolicyKind,
+        ruling: &Ruling<'_>,
+        moment: Moment,
+        verdict: &mut Verdict,
+    ) -> wasmtime::Result<()> {
+        let area = self.area(kind)?;
+        area.write(self.memory.data_mut(&mut *store), kind, ruling, moment)?;
         let answer = area.ask(store)?;
-        Ok(match answer.case {
-            0 => kill_switch::Verdict::Proceed,
-            1 => kill_switch::Verdict::Stop(self.left(store, area, KillSwitchRecord::SIZE)?.reason()?),
-            2 => kill_switch::Verdict::Trip(self.left(store, area, KillSwitchRecord::SIZE)?.trip()?),
-            _ => return Err(answer.no_verdict()),
-        })
+        *verdict = match (kind, answer.case) {
+            (PolicyKind::KillSwitch, 0) => Verdict::KillSwitch(KillSwitchVerdict::Proceed),
+            (PolicyKind::RetryCeiling, 0) => Verdict::RetryCeiling(RetryCeilingVerdict::Proceed),
+            (PolicyKind::Routing, 0) => Verdict::Routing(convert::use_candidate(answer.with, ruling)),
+            (PolicyKind::Budget, 0) => Verdict::Budget(BudgetVerdict::Proceed),
+            _ => return self.hear(store, kind, &answer, verdict),
+        };
+        Ok(())
     }
 
-    pub(crate) fn retry_ceiling(
+    /// A verdict that is more than to proceed.
+    #[cold]
+    fn hear(
         &self,
-        store: &mut Store<State>,
-        facts: &retry_ceiling::Facts,
-    ) -> wasmtime::Result<retry_ceiling::Verdict> {
-        let area = self.area(PolicyKind::RetryCeiling)?;
-        RetryCeilingRecord::from(facts).write(place(self.memory.data_mut(&mut *store), area.place)?);
-        let answer = area.ask(store)?;
-        let left = |store: &Store<State>| self.left(store, area, RetryCeilingRecord::SIZE);
-        Ok(match answer.case {
-            0 => retry_ceiling::Verdict::Proceed,
-            1 => retry_ceiling::Verdict::RaiseFloor(match answer.with {
-                0 => types::Tier::Low,
-                1 => types::Tier::Middle,
-                2 => types::Tier::Premium,
-                _ => return Err(answer.no_verdict()),
-            }),
-            2 => retry_ceiling::Verdict::BackOff(answer.with),
-            3 => retry_ceiling::Verdict::HoldForHuman(left(store)?.reason()?),
-            4 => retry_ceiling::Verdict::Refuse(left(store)?.reason()?),
+        store: &Store<State>,
+        kind: PolicyKind,
+        answer: &Answer,
+        verdict: &mut Verdict,
+    ) -> wasmtime::Result<()> {
+        let left = || self.left(store, kind);
+        *verdict = match (kind, answer.case) {
+            (PolicyKind::KillSwitch, 1) => Verdict::KillSwitch(KillSwitchVerdict::Stop(left()?.reason()?)),
+            (PolicyKind::KillSwitch, 2) => Verdict::KillSwitch(KillSwitchVerdict::Trip(left()?.trip()?)),
+            (PolicyKind::RetryCeiling, 1) => {
+                Verdict::RetryCeiling(RetryCeilingVerdict::RaiseFloor(match answer.with {
+                    0 => Tier::Low,
+                    1 => Tier::Middle,
+                    2 => Tier::Premium,
+                    _ => return Err(answer.no_verdict()),
+                }))
+            }
+            (PolicyKind::RetryCeiling, 2) => {
+                Verdict::RetryCeiling(RetryCeilingVerdict::BackOff { milliseconds: answer.with })
+            }
+            (PolicyKind::RetryCeiling, 3) => {
+                Verdict::RetryCeiling(RetryCeilingVerdict::HoldForHuman(left()?.reason()?))
+            }
+            (PolicyKind::RetryCeiling, 4) => Verdict::RetryCeiling(RetryCeilingVerdict::Refuse(left()?.reason()?)),
+            (PolicyKind::Routing, 1) => Verdict::Routing(RoutingVerdict::NoOpinion),
+            (PolicyKind::Routing, 2) => Verdict::Routing(RoutingVerdict::Refuse(left()?.reason()?)),
+            (PolicyKind::Budget, 1) => Verdict::Budget(BudgetVerdict::Slow { milliseconds: answer.with }),
+            (PolicyKind::Budget, 2) => Verdict::Budget(BudgetVerdict::CapOutput { tokens: answer.with }),
+            (PolicyKind::Budget, 3) => Verdict::Budget(BudgetVerdict::HoldForApproval(left()?.reason()?)),
+            (PolicyKind::Budget, 4) => Verdict::Budget(BudgetVerdict::Refuse(left()?.reason()?)),
             _ => return Err(answer.no_verdict()),
-        })
-    }
-
-    /// `facts` names no candidates: they come as rows.
-    pub(crate) fn routing(
-        &self,
-        store: &mut Store<State>,
-        facts: &routing::Facts,
-        candidates: impl Iterator<Item = types::Candidate>,
-    ) -> wasmtime::Result<routing::Verdict> {
-        let area = self.area(PolicyKind::Routing)?;
-        let memory = self.memory.data_mut(&mut *store);
-        let mut count = 0_u32;
-        let rows = memory.get_mut(area.rows..).unwrap_or_default().as_chunks_mut::<{ rows::Candidate::SIZE }>().0;
-        for (candidate, row) in candidates.zip(rows.iter_mut().take(MAX_CANDIDATES)) {
-            candidate.write(row);
-            count += 1;
-        }
-        RoutingRecord::new(facts, area.rows_place(), count).write(place(memory, area.place)?);
-        let answer = area.ask(store)?;
-        Ok(match answer.case {
-            0 => routing::Verdict::UseCandidate(answer.with),
-            1 => routing::Verdict::NoOpinion,
-            2 => routing::Verdict::Refuse(self.left(store, area, RoutingRecord::SIZE)?.reason()?),
-            _ => return Err(answer.no_verdict()),
-        })
-    }
-
-    /// `facts` names no scopes: they come as rows.
-    pub(crate) fn budget(
-        &self,
-        store: &mut Store<State>,
-        facts: &budget::Facts,
-        scopes: impl Iterator<Item = types::ScopeState>,
-    ) -> wasmtime::Result<budget::Verdict> {
-        let area = self.area(PolicyKind::Budget)?;
-        let memory = self.memory.data_mut(&mut *store);
-        let mut count = 0_u32;
-        let rows = memory.get_mut(area.rows..).unwrap_or_default().as_chunks_mut::<{ rows::ScopeState::SIZE }>().0;
-        for (scope, row) in scopes.zip(rows.iter_mut().take(MAX_CANDIDATES)) {
-            scope.write(row);
-            count += 1;
-        }
-        BudgetRecord::new(facts, area.rows_place(), count).write(place(memory, area.place)?);
-        let answer = area.ask(store)?;
-        let left = |store: &Store<State>| self.left(store, area, BudgetRecord::SIZE);
-        Ok(match answer.case {
-            0 => budget::Verdict::Proceed,
-            1 => budget::Verdict::Slow(answer.with),
-            2 => budget::Verdict::CapOutput(answer.with),
-            3 => budget::Verdict::HoldForApproval(left(store)?.reason()?),
-            4 => budget::Verdict::Refuse(left(store)?.reason()?),
-            _ => return Err(answer.no_verdict()),
-        })
+        };
+        Ok(())
     }
 
     fn area(&self, kind: PolicyKind) -> wasmtime::Result<&Area> {
@@ -220,8 +192,9 @@ impl LentExports {
     }
 
     /// What the guest left beside its verdict's number.
-    fn left(&self, store: &Store<State>, area: &Area, facts: usize) -> wasmtime::Result<VerdictRecord> {
-        let verdict = self.memory.data(store).get(area.place + facts..).and_then(|rest| rest.first_chunk());
+    fn left(&self, store: &Store<State>, kind: PolicyKind) -> wasmtime::Result<VerdictRecord> {
+        let at = self.area(kind)?.place + Layout::of(kind).facts;
+        let verdict = self.memory.data(store).get(at..).and_then(|rest| rest.first_chunk());
         verdict.map(VerdictRecord::read).ok_or_else(|| wasmtime::Error::msg("its lent area is gone"))
     }
 }
@@ -236,6 +209,40 @@ fn place<const SIZE: usize>(memory: &mut [u8], place: usize) -> wasmtime::Result
 }
 
 impl Area {
+    /// Lays the facts of a kind out in the guest's memory.
+    #[inline]
+    fn write(&self, memory: &mut [u8], kind: PolicyKind, ruling: &Ruling<'_>, moment: Moment) -> wasmtime::Result<()> {
+        match kind {
+            PolicyKind::KillSwitch => {
+                let facts = convert::kill_switch_facts(ruling, moment);
+                KillSwitchRecord::from(&facts).write(place(memory, self.place)?);
+            }
+            PolicyKind::RetryCeiling => {
+                let facts = convert::retry_ceiling_facts(ruling.dispatch());
+                RetryCeilingRecord::from(&facts).write(place(memory, self.place)?);
+            }
+            PolicyKind::Routing => {
+                let count = rows::fill(self.rows(memory), convert::candidates(ruling), rows::candidate::write);
+                let facts = convert::routing_facts(ruling);
+                RoutingRecord::new(&facts, self.rows_place(), count).write(place(memory, self.place)?);
+            }
+            PolicyKind::Budget => {
+                let count = rows::fill(self.rows(memory), convert::scopes(ruling), rows::scope_state::write);
+                let facts = convert::budget_facts(ruling);
+                BudgetRecord::new(&facts, self.rows_place(), count).write(place(memory, self.place)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Memory for rows of that size.
+    #[inline]
+    fn rows<'m, const SIZE: usize>(&self, memory: &'m mut [u8]) -> &'m mut [[u8; SIZE]] {
+        let rows = memory.get_mut(self.rows..).unwrap_or_default().as_chunks_mut().0;
+        let most = rows.len().min(MAX_CANDIDATES);
+        &mut rows[..most]
+    }
+
     #[inline]
     fn ask(&self, store: &mut Store<State>) -> wasmtime::Result<Answer> {
         let number = self.evaluate.call(store, ())?;
@@ -260,38 +267,39 @@ impl Answer {
 }
 
 impl VerdictRecord {
-    fn reason(&self) -> wasmtime::Result<types::Reason> {
+    fn reason(&self) -> wasmtime::Result<Reason> {
         let unit = match self.unit {
-            0 => types::Unit::None,
-            1 => types::Unit::Count,
-            2 => types::Unit::Nanodollars,
-            3 => types::Unit::Milliseconds,
-            4 => types::Unit::Tokens,
-            5 => types::Unit::Permille,
+            0 => Unit::None,
+            1 => Unit::Count,
+            2 => Unit::Nanodollars,
+            3 => Unit::Milliseconds,
+            4 => Unit::Tokens,
+            5 => Unit::Permille,
             other => return Err(no_case("unit", other.into())),
         };
-        Ok(types::Reason { code: self.code, unit, actual: self.actual, limit: self.limit })
+        Ok(Reason { code: Symbol::from_u32(self.code), unit, actual: self.actual, limit: self.limit })
     }
 
-    fn trip(&self) -> wasmtime::Result<kill_switch::Trip> {
+    fn trip(&self) -> wasmtime::Result<Trip> {
         let selector = match self.selector {
-            0 => types::Selector::Everything,
-            1 => types::Selector::Scope(scope_kind(self.selected)?),
-            2 => types::Selector::Model(self.selected),
-            3 => types::Selector::TaskType(self.selected),
+            0 => TripSelector::Everything,
+            1 => TripSelector::Scope(scope_kind(self.selected)?),
+            2 => TripSelector::Model(Symbol::from_u32(self.selected)),
+            3 => TripSelector::TaskType(Symbol::from_u32(self.selected)),
             other => return Err(no_case("selector", other.into())),
         };
         let mode = match self.mode {
-            0 => types::SwitchMode::Drain,
-            1 => types::SwitchMode::Cut,
+            0 => SwitchMode::Drain,
+            1 => SwitchMode::Cut,
             other => return Err(no_case("switch-mode", other.into())),
         };
-        Ok(kill_switch::Trip { selector, mode, time_to_live_ms: self.time_to_live_ms, reason: self.reason()? })
+        Ok(Trip { selector, mode, time_to_live_ms: self.time_to_live_ms, reason: self.reason()? })
     }
 }
 
-fn scope_kind(number: u32) -> wasmtime::Result<types::ScopeKind> {
-    use types::ScopeKind::{Key, Organisation, Project, Run, Team, User, WorkItem};
+/// In the order of the contract.
+fn scope_kind(number: u32) -> wasmtime::Result<ScopeKind> {
+    use ScopeKind::{Key, Organisation, Project, Run, Team, User, WorkItem};
     let kinds = [Organisation, Team, Project, WorkItem, Run, User, Key];
     usize::try_from(number)
         .ok()

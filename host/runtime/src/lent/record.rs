@@ -111,13 +111,13 @@ impl Layout {
             }
             PolicyKind::Routing => Self {
                 facts: RoutingRecord::SIZE,
-                rows: Some((64, rows::Candidate::SIZE)),
-                number: number(RoutingRecord::FIELDS, rows::Candidate::FIELDS),
+                rows: Some((64, rows::candidate::SIZE)),
+                number: number(RoutingRecord::FIELDS, rows::candidate::FIELDS),
             },
             PolicyKind::Budget => Self {
                 facts: BudgetRecord::SIZE,
-                rows: Some((48, rows::ScopeState::SIZE)),
-                number: number(BudgetRecord::FIELDS, rows::ScopeState::FIELDS),
+                rows: Some((48, rows::scope_state::SIZE)),
+                number: number(BudgetRecord::FIELDS, rows::scope_state::FIELDS),
             },
         }
     }
@@ -159,6 +159,7 @@ macro_rules! with_dispatch {
 }
 
 impl From<&kill_switch::Facts> for KillSwitchRecord {
+    #[inline]
     fn from(facts: &kill_switch::Facts) -> Self {
         with_dispatch!(Self, facts, {
             moment: facts.moment as u8,
@@ -175,6 +176,7 @@ impl From<&kill_switch::Facts> for KillSwitchRecord {
 }
 
 impl From<&retry_ceiling::Facts> for RetryCeilingRecord {
+    #[inline]
     fn from(facts: &retry_ceiling::Facts) -> Self {
         with_dispatch!(Self, facts, {
             attempts: facts.attempts,
@@ -193,6 +195,7 @@ impl From<&retry_ceiling::Facts> for RetryCeilingRecord {
 
 impl RoutingRecord {
     /// The candidates are rows elsewhere: `count` of them, at `place` in the guest's memory.
+    #[inline]
     pub(super) fn new(facts: &routing::Facts, place: u32, count: u32) -> Self {
         with_dispatch!(Self, facts, {
             floor: facts.floor as u8,
@@ -211,6 +214,7 @@ impl RoutingRecord {
 
 impl BudgetRecord {
     /// The scopes are rows elsewhere: `count` of them, at `place` in the guest's memory.
+    #[inline]
     pub(super) fn new(facts: &budget::Facts, place: u32, count: u32) -> Self {
         with_dispatch!(Self, facts, {
             model: facts.model,

@@ -78,7 +78,7 @@ fn too_many_facts_are_refused_again_and_longer_lists_are_cut_and_say_so() {
         let record = record(&|dispatch| dispatch.candidates = vec![dispatch.candidates[0]; candidates]);
         assert_eq!((record.input.candidates.len(), record.input.cut), (kept, cut));
         let (again, covered) = record.input.to_dispatch(&host.0);
-        let refused = Ruling::open_covered(&again, covered).conclude(1);
+        let refused = Ruling::open_covered(&again, covered).conclude(1, Trail::new());
         assert_eq!(refused.outcome.word(), if candidates > 64 { "refuse" } else { "proceed" });
     }
     let accounts = record(&|dispatch| dispatch.accounts = vec![dispatch.accounts[0]; 66]);

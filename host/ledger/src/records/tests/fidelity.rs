@@ -169,9 +169,9 @@ proptest! {
         prop_assert_eq!(&covered, &decision.covered);
         let mut ruling = Ruling::open_covered(&again, covered);
         for entry in &decision.trail {
-            ruling.hear(*entry, OnError::Refuse);
+            ruling.hear(&mut { *entry }, OnError::Refuse);
         }
-        prop_assert_eq!(ruling.conclude(1).outcome, decision.outcome);
+        prop_assert_eq!(ruling.conclude(1, Trail::new()).outcome, decision.outcome);
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tollgate_core::{
     Account, Attempts, BudgetVerdict, Candidate, Decision, Dispatch, Health, Hosting, KillSwitchVerdict, Nanodollars,
     OnError, PolicyIndex, PolicyKind, Reason, Reference, RetryCeilingVerdict, RoutingVerdict, Ruling, ScopeKind,
-    SwitchBoard, SwitchMode, Symbol, Symbols, Tier, TrailEntry, Trip, TripSelector, Unit, Verdict,
+    SwitchBoard, SwitchMode, Symbol, Symbols, Tier, Trail, TrailEntry, Trip, TripSelector, Unit, Verdict,
 };
 
 use super::*;
@@ -127,9 +127,10 @@ pub(super) fn verdicts(host: &Host) -> Vec<Verdict> {
 
 pub(super) fn decide(dispatch: &Dispatch, board: &SwitchBoard, verdicts: &[Verdict]) -> Decision {
     let mut ruling = Ruling::open(dispatch, board);
+    let mut trail = Trail::new();
     for verdict in verdicts {
         let kind = verdict.kind().unwrap_or(PolicyKind::Budget);
-        let entry = TrailEntry {
+        let mut entry = TrailEntry {
             policy: PolicyIndex(0),
             kind,
             verdict: *verdict,
@@ -138,9 +139,10 @@ pub(super) fn decide(dispatch: &Dispatch, board: &SwitchBoard, verdicts: &[Verdi
             fuel: 800,
             nanoseconds: 650,
         };
-        ruling.hear(entry, OnError::Refuse);
+        ruling.hear(&mut entry, OnError::Refuse);
+        trail.push(entry);
     }
-    ruling.conclude(1)
+    ruling.conclude(1, trail)
 }
 
 /// A recorder of small files.

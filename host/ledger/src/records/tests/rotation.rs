@@ -31,7 +31,7 @@ fn the_policies_of_each_generation_stand_before_its_decisions() {
     let dispatch = dispatch(&host, 5);
     for generation in [1, 2, 2, 1, 1_000] {
         let ruling = Ruling::open(&dispatch, &SwitchBoard::default());
-        recorder.record(&dispatch, &ruling.conclude(generation), &Context::default());
+        recorder.record(&dispatch, &ruling.conclude(generation, Trail::new()), &Context::default());
     }
     drop(recorder);
     let (decisions, _) = read_all(folder.path());
