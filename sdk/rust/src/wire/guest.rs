@@ -1,9 +1,9 @@
 //! What a component answers: every export of the contract, for whatever policy `export!` names.
 
 use super::plugin::exports::tollgate::policy::plugin;
-use super::{budget, kill_switch, retry_ceiling, routing};
+use super::{kill_switch, retry_ceiling};
 use crate::export::{Component, configured};
-use crate::{Budget, CounterEvent, CounterRule, CounterScope, KillSwitch, Policy, RetryCeiling, Routing};
+use crate::{CounterEvent, CounterRule, CounterScope, KillSwitch, Policy, RetryCeiling};
 
 impl<C: Component> plugin::Guest for C {
     fn describe() -> plugin::Description {
@@ -55,6 +55,7 @@ pub(in crate::wire) fn policy<C: Component>() -> &'static C::Policy {
     C::policy().get().expect("configured before it is evaluated")
 }
 
+// Those without lists; `listed` has the others.
 macro_rules! kinds {
     ($($kind:ident in $module:ident;)+) => {$(
         impl<C: Component<Policy: $kind>> $module::exports::tollgate::policy::$module::Guest for C {
@@ -70,8 +71,6 @@ macro_rules! kinds {
 kinds! {
     KillSwitch in kill_switch;
     RetryCeiling in retry_ceiling;
-    Routing in routing;
-    Budget in budget;
 }
 
 /// Exports one interface of a component.
@@ -81,6 +80,6 @@ macro_rules! __export_kind {
     (plugin $component:ident) => { $crate::wire::plugin::export_part!($component with_types_in $crate::wire::plugin); };
     (kill_switch $component:ident) => { $crate::wire::kill_switch::export_part!($component with_types_in $crate::wire::kill_switch); };
     (retry_ceiling $component:ident) => { $crate::wire::retry_ceiling::export_part!($component with_types_in $crate::wire::retry_ceiling); };
-    (routing $component:ident) => { $crate::wire::routing::export_part!($component with_types_in $crate::wire::routing); };
-    (budget $component:ident) => { $crate::wire::budget::export_part!($component with_types_in $crate::wire::budget); };
+    (routing $component:ident) => { $crate::wire::routing::export_part!($component with_types_in $crate::wire::listed::routing); };
+    (budget $component:ident) => { $crate::wire::budget::export_part!($component with_types_in $crate::wire::listed::budget); };
 }

@@ -1,11 +1,30 @@
 //! The contract as a guest speaks it: generated bindings and the way to and from this crate's own types.
 //! Exists in guests only.
 
+/// The word of a number, named with all its words in order.
+macro_rules! word {
+    ($number:expr, $word:path { $($case:ident),+ $(,)? }) => {{
+        use $word as Word;
+        const {
+            let words = [$(Word::$case as u8),+];
+            let mut number = 0;
+            while number < words.len() {
+                assert!(words[number] as usize == number);
+                number += 1;
+            }
+            assert!(size_of::<Word>() == 1);
+        }
+        // SAFETY: the host writes numbers of words only, in either lane, and the words are numbered so.
+        unsafe { std::mem::transmute::<u8, Word>($number) }
+    }};
+}
+
 mod convert;
 mod guest;
 pub(crate) mod host;
 mod layout;
 pub mod lent;
+pub mod listed;
 
 /// The types that all interfaces share.
 pub mod types {

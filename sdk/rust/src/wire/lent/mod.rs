@@ -238,24 +238,6 @@ fn list<Row>(place: u32, count: u32) -> Vec<Row> {
     unsafe { Vec::from_raw_parts(std::ptr::with_exposed_provenance_mut(place as usize), count, MOST_ROWS) }
 }
 
-/// The word of a number, named with all its words in order.
-macro_rules! word {
-    ($number:expr, $word:path { $($case:ident),+ $(,)? }) => {{
-        use $word as Word;
-        const {
-            let words = [$(Word::$case as u8),+];
-            let mut number = 0;
-            while number < words.len() {
-                assert!(words[number] as usize == number);
-                number += 1;
-            }
-            assert!(size_of::<Word>() == 1);
-        }
-        // SAFETY: the host writes numbers of words only; the other lane trusts it as far. The words are numbered so.
-        unsafe { std::mem::transmute::<u8, Word>($number) }
-    }};
-}
-
 macro_rules! dispatch {
     ($facts:ident) => {
         types::Dispatch {
