@@ -39,6 +39,7 @@ impl Policy for Ladder {
 impl Budget for Ladder {
     /// The strictest rung of any scope. Waiting comes before a cap, because the dispatch is decided again
     /// after it.
+    #[inline(always)]
     fn evaluate(&self, facts: &Facts) -> Verdict {
         if let Some(reason) = self.over(facts) {
             return Verdict::Refuse(reason);
@@ -55,6 +56,7 @@ impl Budget for Ladder {
 
 impl Ladder {
     /// Over the hard ceiling of a scope. An approval has already raised the ceiling, where there is one.
+    #[inline]
     fn over(&self, facts: &Facts) -> Option<Reason> {
         let (scope, committed, hard) = furthest_over(facts, |scope| scope.hard)?;
         let owner = scope.owner.is_known().then(|| ReasonCode::new(scope.owner));
@@ -62,6 +64,7 @@ impl Ladder {
     }
 
     /// Past the limit of a scope, what can wait and what is dear waits for an approval.
+    #[inline]
     fn at_the_limit(&self, facts: &Facts) -> Option<Reason> {
         let waits = facts.dispatch.priority == Priority::Low || facts.estimated_cost >= self.config.dear;
         if facts.dispatch.approved || !waits {
@@ -72,6 +75,7 @@ impl Ladder {
     }
 
     /// What is left to wait for work that can wait.
+    #[inline]
     fn approaching(&self, facts: &Facts) -> Option<Span> {
         if facts.dispatch.priority != Priority::Low || utilisation(facts) < self.config.approaching {
             return None;
@@ -81,6 +85,7 @@ impl Ladder {
     }
 
     /// An output that nobody knows may be any size.
+    #[inline]
     fn cap(&self, facts: &Facts) -> Option<Tokens> {
         let CapOutput { enabled, at, tokens } = &self.config.cap_output;
         let larger = facts.output == Tokens(0) || facts.output > *tokens;

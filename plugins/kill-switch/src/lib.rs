@@ -114,6 +114,7 @@ impl Limits {
 }
 
 impl KillSwitch for SpendSwitch {
+    #[inline(always)]
     fn evaluate(&self, facts: &Facts) -> Verdict {
         if is_stopped(facts) {
             return Verdict::Stop(self.engaged(facts));
@@ -137,6 +138,7 @@ fn is_stopped(facts: &Facts) -> bool {
 }
 
 impl SpendSwitch {
+    #[inline]
     fn engaged(&self, facts: &Facts) -> Reason {
         if facts.covered_reason.is_known() {
             ReasonCode::new(facts.covered_reason).alone()
@@ -145,18 +147,21 @@ impl SpendSwitch {
         }
     }
 
+    #[inline]
     fn run_cost(&self, facts: &Facts, limits: &Limits) -> Option<Verdict> {
         let ceiling = limits.run_cost.filter(|ceiling| facts.run_cost > *ceiling)?;
         let evidence = self.codes.run_cost.exceeded(facts.run_cost, ceiling);
         trip(facts, self.actions.run_cost, ScopeKind::Run, evidence)
     }
 
+    #[inline]
     fn run_rate(&self, facts: &Facts, limits: &Limits) -> Option<Verdict> {
         let rate = limits.run_per_minute.filter(|rate| facts.run_spend_per_minute > *rate)?;
         let evidence = self.codes.run_rate.exceeded(facts.run_spend_per_minute, rate);
         trip(facts, self.actions.run_rate, ScopeKind::Run, evidence)
     }
 
+    #[inline]
     fn scope_rate(&self, facts: &Facts) -> Option<Verdict> {
         let rate = self.scope_rate.filter(|rate| facts.scope_spend_per_minute > *rate)?;
         let evidence = self.codes.scope_rate.exceeded(facts.scope_spend_per_minute, rate);
@@ -164,6 +169,7 @@ impl SpendSwitch {
     }
 
     /// A suspicion, which a person who has approved the run has answered.
+    #[inline]
     fn outlier(&self, facts: &Facts, limits: &Limits) -> Option<Verdict> {
         let factor = limits.outlier_factor?;
         let ceiling = facts.task_type_p95.times(factor).max(self.outlier_floor);

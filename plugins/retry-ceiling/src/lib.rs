@@ -90,6 +90,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
 impl RetryCeiling for Ladder {
     /// The strictest rung that applies. Waiting comes before a raised floor, because the dispatch is decided
     /// again after it and the floor is raised then.
+    #[inline(always)]
     fn evaluate(&self, facts: &Facts) -> Verdict {
         if let Some(reason) = self.refusal(facts) {
             return Verdict::Refuse(reason);

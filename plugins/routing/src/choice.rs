@@ -1,7 +1,5 @@
 //! The cheapest of the candidates that are good enough.
 
-use std::cmp::Reverse;
-
 use tollgate_sdk::routing::Facts;
 use tollgate_sdk::{Candidate, Health, Hosting, Nanodollars, Tier};
 
@@ -26,15 +24,15 @@ impl Band {
     }
 }
 
-/// What makes one candidate better than another; the smallest wins.
-type Rank = (Readiness, Reverse<bool>, Nanodollars, Reverse<bool>, Reverse<bool>, Tier);
-
-/// Waiting in a full queue is worse than a backend that is merely slow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Readiness {
-    Ready,
-    Degraded,
-    Full,
+/// What makes one candidate better than another; the smallest wins. Three numbers, since comparing six was a sixth of what routing
+/// spent on eight candidates.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// How ready it is, then whether it is paid by the token.
+    readiness: u8,
+    cost: Nanodollars,
+    /// Whether it is cold, then whether another was named, then its tier.
+    equals: u8,
 }
 
 /// The index of the best candidate that these means can pay: one that is ready before one that is degraded, local
@@ -61,20 +59,19 @@ pub(crate) fn cheapest(
     best.map(|(_, index)| index)
 }
 
+/// Waiting in a full queue is worse than a backend that is merely slow.
 fn rank(facts: &Facts, candidate: &Candidate) -> Rank {
     let readiness = if is_ready(candidate) {
-        Readiness::Ready
+        0
     } else if candidate.free_slots > 0 {
-        Readiness::Degraded
+        1
     } else {
-        Readiness::Full
+        2
     };
-    (
-        readiness,
-        Reverse(candidate.hosting == Hosting::Local),
-        candidate.estimated_cost,
-        Reverse(candidate.warm),
-        Reverse(facts.requested_model.is_known() && candidate.model == facts.requested_model),
-        candidate.tier,
-    )
+    let another = !facts.requested_model.is_known() || candidate.model != facts.requested_model;
+    Rank {
+        readiness: readiness << 1 | u8::from(candidate.hosting != Hosting::Local),
+        cost: candidate.estimated_cost,
+        equals: u8::from(!candidate.warm) << 3 | u8::from(another) << 2 | candidate.tier as u8,
+    }
 }

@@ -48,6 +48,7 @@ impl Policy for Table {
 }
 
 impl Routing for Table {
+    #[inline(always)]
     fn evaluate(&self, facts: &Facts) -> Verdict {
         let index = self
             .requested(facts)
@@ -61,6 +62,7 @@ impl Routing for Table {
 
 impl Table {
     /// The least tier, and whether a gate asked for it: a gate's word goes before the table's, and the floor before both.
+    #[inline]
     fn tier(&self, facts: &Facts) -> Tier {
         let needed = facts.requested_tier.unwrap_or_else(|| {
             let of_task_type = *self.tiers.find(facts.dispatch.task_type).unwrap_or(&self.unknown);
@@ -70,6 +72,7 @@ impl Table {
     }
 
     /// The model that the caller named, where that counts.
+    #[inline]
     fn requested(&self, facts: &Facts) -> Option<u32> {
         if self.requested_model != RequestedModel::Honour || !facts.requested_model.is_known() {
             return None;
@@ -83,6 +86,7 @@ impl Table {
     /// The candidate that holds the run's prompt cache, for as long as it is good enough. Its tier need not be
     /// the table's: changing it throws the cache away, which is most of the money. A gate that asks for a
     /// tier has decided that it is worth it.
+    #[inline]
     fn sticky(&self, facts: &Facts) -> Option<u32> {
         let index = facts.sticky?;
         let candidate = facts.candidates.get(index as usize)?;
@@ -95,11 +99,13 @@ impl Table {
     }
 
     /// The cheapest at or above the tier.
+    #[inline]
     fn wanted(&self, facts: &Facts) -> Option<u32> {
         cheapest(facts, Band::from(self.tier(facts)), facts.affordable, |_| true)
     }
 
     /// The cheapest of the nearest tier below, where nothing at or above it can be had or paid.
+    #[inline]
     fn below(&self, facts: &Facts) -> Option<u32> {
         if facts.requested_tier.is_some() || self.below_wanted == BelowWanted::Refuse {
             return None;
@@ -112,6 +118,7 @@ impl Table {
 
     /// The cheapest of what is good enough, where none of it can be paid: what happens then is the budgets' to say, who
     /// know the owner and can ask for an approval.
+    #[inline]
     fn beyond_means(&self, facts: &Facts) -> Option<u32> {
         let lowest = match (facts.requested_tier, self.below_wanted) {
             (None, BelowWanted::Allow) => facts.floor,

@@ -28,8 +28,8 @@ macro_rules! in_place_of {
                 pub mod tollgate {
                     pub mod policy {
                         pub mod $kind {
-                            pub use crate::wire::$kind::exports::tollgate::policy::$kind::$generated;
                             pub use crate::wire::listed::$evaluate as _export_evaluate_cabi;
+                            pub use crate::wire::$kind::exports::tollgate::policy::$kind::$generated;
                         }
                     }
                 }
