@@ -24,8 +24,8 @@ use crate::reload::{self, ReloadError};
 pub struct Watcher {
     host: Weak<Host>,
     file: PathBuf,
-    /// Files of whoever holds the host; a change of one is a change of the configuration.
-    beside: Vec<PathBuf>,
+    /// Files of whoever holds the host, as they were when they were named; a change of one is a change of the configuration.
+    beside: Content,
     /// Every place a watched file is at, or could be.
     places: Vec<PathBuf>,
     stamps: Vec<Stamp>,
@@ -86,7 +86,8 @@ impl Watcher {
         let file = file.into();
         self.stamps.push(stamp(&file));
         self.places.push(file.clone());
-        self.beside.push(file);
+        let content = digest(&file);
+        self.beside.push((file, content));
         self
     }
 
@@ -118,8 +119,11 @@ impl Watcher {
         if self.tried.as_ref() == Some(&content) {
             return Look::Quiet;
         }
+        // What a file beside says is not known to the host: it runs by what it was when it was named.
+        let beside_is_as_it_was = self.beside.iter().all(|named| content.contains(named));
         let first = self.tried.replace(content).is_none();
-        if first && configuration.as_ref().is_ok_and(|configuration| runs(&host, configuration)) {
+        if first && beside_is_as_it_was && configuration.as_ref().is_ok_and(|configuration| runs(&host, configuration))
+        {
             return Look::Quiet;
         }
         match host.reload_read(configuration, Cause::Watched(self.file.clone())) {
@@ -135,7 +139,10 @@ impl Watcher {
         let policies =
             configuration.policies.iter().chain(candidates.iter().flat_map(|candidates| &candidates.policies));
         let mut places = vec![self.file.clone()];
-        for place in policies.flat_map(|policy| loader.places(policy.component())).chain(self.beside.iter().cloned()) {
+        for place in policies
+            .flat_map(|policy| loader.places(policy.component()))
+            .chain(self.beside.iter().map(|(file, _)| file.clone()))
+        {
             if !places.contains(&place) {
                 places.push(place);
             }

@@ -211,3 +211,16 @@ fn the_thread_looks_by_itself_and_ends_with_its_host() {
     drop(host);
     drop(watching);
 }
+
+#[test]
+fn a_file_beside_that_changes_before_the_first_look_is_not_taken_for_what_runs() {
+    let mut watched = Watched::start(&by_name(1));
+    let prices = watched.folder.path().join("prices.json");
+    for (after, loads) in [("{ }", true), ("{}", false)] {
+        fs::write(&prices, "{}").expect("written");
+        watched.watcher = Watcher::new(&watched.host, watched.file()).and(&prices);
+        fs::write(&prices, after).expect("written");
+        let looks = watched.looks();
+        assert_eq!(looks.iter().any(|look| look.starts_with("reloaded")), loads, "{after}: {looks:?}");
+    }
+}
