@@ -12,7 +12,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tollgate_core::Configuration;
 use tollgate_core::config::Api;
-use tollgate_gateway::{AdminClient, Bounds, KeyFile, Running, Script, Settings, SimulatedProvider, Times, telemetry};
+use tollgate_gateway::{
+    AdminClient, Bounds, KeyFile, Running, Script, Settings, SimulatedProvider, Times, TlsFiles, telemetry,
+};
 
 use crate::logging::LogArguments;
 use crate::output;
@@ -37,6 +39,12 @@ pub(crate) struct ServeArguments {
     /// Listen on an address that others can reach without keys, although whoever reaches it spends with the backends' keys.
     #[arg(long)]
     open: bool,
+    /// The certificate that both listeners show, with those that lead to its root, in PEM; read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, in PEM.
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     /// A price table in LiteLLM's format, over the built-in one.
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
@@ -62,10 +70,18 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
 /// What others can reach takes keys, which stay required for as long as the gateway runs.
 fn check_addresses(arguments: &ServeArguments, configuration: &Configuration) -> anyhow::Result<()> {
     let address = arguments.admin;
-    if !address.ip().is_loopback() {
-        bail!("--admin {address} can be reached by others: use a loopback address");
+    let tls = tls_files(arguments, configuration)?.is_some();
+    if !address.ip().is_loopback() && !tls {
+        bail!(
+            "--admin {address} can be reached by others, who could read its token: use a loopback address, or give it TLS with `--tls-cert` and `--tls-key`"
+        );
     }
     let address = arguments.listen;
+    if !address.ip().is_loopback() && !tls {
+        output::warn(&format!(
+            "--listen {address}: keys travel in the clear, unless something before it speaks TLS: `--tls-cert` and `--tls-key`"
+        ));
+    }
     let keys = configuration.keys.required || !KeyFile::of(&arguments.data).read()?.is_empty();
     if !address.ip().is_loopback() && !keys && !arguments.open {
         bail!(
@@ -74,6 +90,19 @@ fn check_addresses(arguments: &ServeArguments, configuration: &Configuration) ->
         );
     }
     Ok(())
+}
+
+/// What the listeners prove themselves by: the arguments' word, else the configuration's, whose files are beside it.
+fn tls_files(arguments: &ServeArguments, configuration: &Configuration) -> anyhow::Result<Option<TlsFiles>> {
+    let folder = arguments.setup.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    match (&arguments.tls_cert, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate: certificate.clone(), key: key.clone() })),
+        (None, None) => Ok(configuration
+            .tls
+            .as_ref()
+            .map(|tls| TlsFiles { certificate: folder.join(&tls.certificate), key: folder.join(&tls.key) })),
+        _ => bail!("`--tls-cert` and `--tls-key` go together: give both"),
+    }
 }
 
 async fn serve(arguments: &ServeArguments, configuration: Configuration) -> anyhow::Result<()> {
@@ -94,17 +123,19 @@ async fn serve(arguments: &ServeArguments, configuration: Configuration) -> anyh
         bounds: Bounds::default(),
         times: Times::default(),
         admin_token: format!("{:032x}", tollgate_gateway::random_id()),
+        tls: tls_files(arguments, &configuration)?,
         configuration_file: arguments.setup.config.clone(),
         price_file: arguments.prices.clone(),
     };
-    let token = settings.admin_token.clone();
+    let (token, tls) = (settings.admin_token.clone(), settings.tls.clone());
+    let certificate = tls.map(|files| std::path::absolute(files.certificate)).transpose()?;
     let url = |api: Api| simulated.as_ref().map(|provider| provider.url(api));
     let log = telemetry::log_line();
     // Signals are listened for before anyone is told that the gateway is there.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let builder = arguments.setup.host_builder();
     let running = Running::open(builder?, &configuration, prices, settings, listeners, url, log)?;
-    let admin = AdminClient { address: running.admin_address().to_string(), token };
+    let admin = AdminClient { address: running.admin_address().to_string(), token, certificate };
     let admin_file = AdminFile::write(&arguments.data, &admin)?;
     output::print(&greeting(&running, &admin, simulated.is_some()))?;
     tokio::select! {
@@ -124,10 +155,11 @@ async fn serve(arguments: &ServeArguments, configuration: Configuration) -> anyh
 
 fn greeting(running: &Running, admin: &AdminClient, simulated: bool) -> String {
     let address = running.address();
+    let scheme = if admin.certificate.is_some() { "https" } else { "http" };
     let models = if simulated { "a simulated provider answers for backends without a `url`\n" } else { "" };
     format!(
-        "tollgate is before your models\n{models}\n  OPENAI_BASE_URL=http://{address}/v1\n  ANTHROPIC_BASE_URL=http://{address}\n\n\
-         admin on http://{}, token {}\n",
+        "tollgate is before your models\n{models}\n  OPENAI_BASE_URL={scheme}://{address}/v1\n  ANTHROPIC_BASE_URL={scheme}://{address}\n\n\
+         admin on {scheme}://{}, token {}\n",
         admin.address, admin.token
     )
 }

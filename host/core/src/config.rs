@@ -6,21 +6,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::form::{self, FormError};
-use crate::{Budget, Hosting, Milliseconds, OnError, Tier};
+use crate::{Budget, Milliseconds, OnError, Tier};
 
+mod backend;
 mod gateway;
 mod keys;
 mod limits;
 mod records;
 mod reload;
 mod telemetry;
+mod tls;
 
+pub use backend::{Api, BackendConfiguration, BackendTimes, HealthCheck};
 pub use gateway::GatewayRules;
 pub use keys::KeyRules;
 pub use limits::Limits;
 pub use records::RecordRules;
 pub use reload::{CandidateConfiguration, CandidateRules, PurityRules, QuarantineRules, ReloadRules};
 pub use telemetry::TelemetryRules;
+pub use tls::TlsConfiguration;
 
 /// The version of the configuration's form that this build reads.
 pub const CONFIGURATION_VERSION: u32 = 1;
@@ -43,6 +47,8 @@ pub struct Configuration {
     /// What goes through.
     #[serde(default)]
     pub gateway: GatewayRules,
+    /// How listeners prove who they are; they speak in the clear where nothing is said.
+    pub tls: Option<TlsConfiguration>,
     /// Generations and files.
     #[serde(default)]
     pub reload: ReloadRules,
@@ -121,52 +127,6 @@ pub enum ModelKind {
     Chat,
     /// It embeds. No conversation is routed to it, and no other model takes its place.
     Embedding,
-}
-
-/// A backend and the models it serves.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BackendConfiguration {
-    /// Unique.
-    pub name: String,
-    /// Names of models.
-    pub models: Vec<String>,
-    /// Where it runs.
-    #[serde(default = "remote")]
-    pub hosting: Hosting,
-    /// How many dispatches it takes at once; nothing for no bound.
-    pub slots: Option<u32>,
-    /// Which requests it answers; only the gateway needs it.
-    pub api: Option<Api>,
-    /// Where it is, as SDKs of its API take it: `https://api.openai.com/v1`, `https://api.anthropic.com`.
-    pub url: Option<String>,
-    /// The environment variable with the key it is called with; the caller's own key where nothing is said.
-    pub key_env: Option<String>,
-}
-
-/// A provider's API: what a backend answers and what a caller speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Api {
-    /// Chat completions, which many other servers answer as well.
-    Openai,
-    /// Messages.
-    Anthropic,
-}
-
-impl Api {
-    /// The word of the configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Openai => "openai",
-            Self::Anthropic => "anthropic",
-        }
-    }
-}
-
-const fn remote() -> Hosting {
-    Hosting::Remote
 }
 
 /// A plugin plus its configuration.
@@ -322,6 +282,7 @@ impl Configuration {
         }
         self.check_key_rules()?;
         self.check_gateway_rules()?;
+        self.check_backends()?;
         self.check_reload_rules()?;
         self.records.check()?;
         self.telemetry.check()?;

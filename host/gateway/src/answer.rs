@@ -74,7 +74,7 @@ pub(crate) async fn of_backend(
             let stopped = verdict::switched_off(gateway, &switch, clock::now_ms());
             return Answered::Response(problem(&stopped, Some(api)));
         }
-        read = tokio::time::timeout(gateway.settings.times.whole, Limited::new(body, MAX_ANSWER_BYTES).collect()) => read,
+        read = tokio::time::timeout(place.backend().times.whole, Limited::new(body, MAX_ANSWER_BYTES).collect()) => read,
     };
     let Ok(Ok(read)) = read else {
         let ended = if read.is_err() { Ended::TimedOut } else { Ended::Unavailable };

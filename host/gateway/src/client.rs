@@ -1,5 +1,6 @@
 //! A client of the admin listener, for the command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::tls;
 
 /// The largest answer in bytes: as many switches as there can be.
 const MAX_BYTES: usize = 16 << 20;
@@ -23,6 +26,9 @@ pub struct AdminClient {
     pub address: String,
     /// The token that the gateway was opened with.
     pub token: String,
+    /// The file with the certificate that it shows, where it speaks TLS: that one is believed, and no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
 }
 
 /// Why a request had no effect, or none that is known of.
@@ -55,15 +61,21 @@ impl AdminClient {
             .enable_all()
             .build()
             .map_err(|error| unreachable(error.to_string()))?;
+        let connector = match &self.certificate {
+            Some(certificate) => tls::pinned(certificate, PATIENCE),
+            None => tls::connector("http", None, PATIENCE),
+        };
+        let connector = connector.map_err(|error| unreachable(error.to_string()))?;
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
         let request = Request::builder()
             .method(method)
-            .uri(format!("http://{}{path}", self.address))
+            .uri(format!("{scheme}://{}{path}", self.address))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())))
             .map_err(|error| unreachable(error.to_string()))?;
         runtime.block_on(async {
-            let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+            let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
             let answered = tokio::time::timeout(PATIENCE, client.request(request)).await;
             let response = answered.map_err(|_| unreachable("it does not answer in time".to_owned()))?;
             let response = response.map_err(|error| unreachable(error.to_string()))?;

@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tollgate_core::config::Api;
-use tollgate_core::{Candidate, Configuration, Dispatch, Switch, SwitchMode};
+use tollgate_core::config::{Api, BackendTimes};
+use tollgate_core::{Candidate, Configuration, Dispatch, Milliseconds, Switch, SwitchMode};
 use tollgate_ledger::OpenError;
 use tollgate_ledger::prices::PriceTable;
 use tollgate_runtime::{Event, Host, HostBuilder, HostError, Watcher, Watching};
@@ -20,16 +20,17 @@ use crate::accounts::Accounts;
 use crate::admin::audit::Audit;
 use crate::admin::tokens::{TokenError, Tokens};
 use crate::http::{Bounds, Server};
-use crate::keys::{self, KeyFileError, Keys, Looked};
+use crate::keys::{KeyFileError, Keys};
 use crate::records::Records;
 use crate::serving::Simulated;
 use crate::sessions::Sessions;
 use crate::switches::{self, Labels, RestoreError};
 use crate::telemetry::Telemetry;
+use crate::tls::{Acceptor, TlsError, TlsFiles};
 use crate::unmetered::Unmetered;
 use crate::untold::Untold;
 use crate::upstream::{BackendError, Upstream};
-use crate::{admin, clock, configured, front, happened};
+use crate::{admin, clock, configured, front, happened, looking};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,18 @@ impl Default for Times {
 }
 
 impl Times {
+    /// Those of a backend, where its configuration says otherwise.
+    pub(crate) fn of_backend(self, told: BackendTimes) -> Self {
+        let or = |told: Option<Milliseconds>, time| told.map_or(time, |told| Duration::from_millis(told.as_u64()));
+        Self {
+            connect: or(told.connect, self.connect),
+            first_byte: or(told.first_byte, self.first_byte),
+            between_pieces: or(told.between_pieces, self.between_pieces),
+            whole: or(told.whole, self.whole),
+            ..self
+        }
+    }
+
     /// How long after it was sent a call is settled at the latest; one that is not by then was lost, and costs all that was
     /// reserved. A minute beyond what its parts may take, so that nothing that is still under way is taken for lost.
     pub(crate) fn resolved_within(&self) -> Duration {
@@ -90,6 +103,8 @@ pub struct Settings {
     pub times: Times,
     /// Opens the admin listener's doors; nothing else does.
     pub admin_token: String,
+    /// What its listeners prove themselves by; without it they speak in the clear.
+    pub tls: Option<TlsFiles>,
     /// The file that the configuration is from. It and the plugins it names are watched, and what changes is taken over.
     pub configuration_file: Option<PathBuf>,
     /// The file that prices over the built-in ones are from; it is watched as well.
@@ -123,6 +138,9 @@ pub enum GatewayError {
     /// The thread that watches the configuration.
     #[error("cannot watch the configuration: {0}")]
     Watch(std::io::Error),
+    /// What the listeners prove themselves by.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The keys.
     #[error(transparent)]
     Keys(#[from] KeyFileError),
@@ -198,7 +216,8 @@ impl Running {
     ) -> Result<Self, GatewayError> {
         let bell = watch::Sender::new(());
         let (ringing, log) = (bell.clone(), Arc::new(Log(log)));
-        let (events, simulated) = (Arc::clone(&log), Simulated::new(simulated));
+        let (events, simulated) =
+            (Arc::clone(&log), Simulated::new(simulated).beside(settings.configuration_file.as_deref()));
         let opened: Arc<OnceLock<Weak<Gateway>>> = Arc::default();
         let taking_over = Arc::clone(&opened);
         let builder = builder.on_event(move |event| {
@@ -216,6 +235,7 @@ impl Running {
         });
         let (places, price_file) = (simulated.clone(), settings.price_file.clone());
         let builder = builder.accept(move |next| configured::check(next, &places, price_file.as_deref()));
+        let acceptor = settings.tls.clone().map(Acceptor::new).transpose()?;
         let host = Arc::new(builder.build(configuration)?);
         let gateway = Arc::new(Gateway {
             accounts: Accounts::open(&settings.data, configuration, &host)?,
@@ -248,16 +268,25 @@ impl Running {
         switches::restore(&gateway.settings.data, &gateway.host, &gateway.labels, clock::now_ms())?;
         sweep(&gateway);
         keep_switches(&gateway);
-        keep_keys(&gateway);
+        looking::begin(&gateway, acceptor.clone());
         happened::keep(&gateway);
+        Self::listen(gateway, (front, admin), acceptor)
+    }
+
+    fn listen(
+        gateway: Arc<Gateway>,
+        (front, admin): (TcpListener, TcpListener),
+        acceptor: Option<Acceptor>,
+    ) -> Result<Self, GatewayError> {
         let (for_front, for_admin) = (Arc::clone(&gateway), Arc::clone(&gateway));
         let bounds = gateway.settings.bounds;
+        let for_operators = Bounds { body_bytes: 64 << 10, connections: 64, ..bounds };
         Ok(Self {
-            front: Server::start(front, bounds, move |request| {
+            front: Server::start((front, acceptor.clone()), bounds, move |request| {
                 let gateway = Arc::clone(&for_front);
                 async move { front::answer(&gateway, request).await }
             })?,
-            admin: Server::start(admin, Bounds { body_bytes: 64 << 10, connections: 64, ..bounds }, move |request| {
+            admin: Server::start((admin, acceptor), for_operators, move |request| {
                 let gateway = Arc::clone(&for_admin);
                 async move { admin::answer(&gateway, request).await }
             })?,
@@ -392,7 +421,7 @@ fn watch(gateway: &Gateway) -> Result<Option<Watching>, GatewayError> {
     Ok(Some(watcher.start().map_err(GatewayError::Watch)?))
 }
 
-/// Tasks that are no call: those that sweep, write switches down, look at the keys, and write the audit log.
+/// Tasks that are no call: those that sweep, write switches down, look at files and backends, and write the audit log.
 const OWN_TASKS: usize = 4;
 
 /// Ends lost reservations once a second, until the gateway ends.
@@ -427,24 +456,6 @@ fn keep_switches(gateway: &Arc<Gateway>) {
             }
             if let Err(error) = keeping.save_switches().await {
                 keeping.log.line(&format!("switches: {error}"));
-            }
-        }
-    });
-}
-
-/// Takes up what becomes of the keys, until the gateway ends.
-fn keep_keys(gateway: &Arc<Gateway>) {
-    let keeping = Arc::clone(gateway);
-    gateway.tasks.spawn(async move {
-        let mut look = tokio::time::interval(keys::LOOK);
-        loop {
-            tokio::select! {
-                () = keeping.ending.cancelled() => return,
-                _ = look.tick() => match keeping.keys.look() {
-                    Looked::Same => {}
-                    Looked::Changed { keys } => keeping.log.line(&format!("keys: {keys} from now on")),
-                    Looked::Failed(error) => keeping.log.line(&format!("keys: {error}")),
-                },
             }
         }
     });

@@ -14,11 +14,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::tls::Acceptor;
 
 /// A body on its way to a client.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Broken>;
@@ -110,8 +112,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Answers on a listener with a function, within bounds.
-    pub(crate) fn start<A, F>(listener: TcpListener, bounds: Bounds, answer: A) -> std::io::Result<Self>
+    /// Answers on a listener with a function, within bounds; over TLS, where there is something to prove itself by.
+    pub(crate) fn start<A, F>(
+        (listener, tls): (TcpListener, Option<Acceptor>),
+        bounds: Bounds,
+        answer: A,
+    ) -> std::io::Result<Self>
     where
         A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
@@ -132,9 +138,9 @@ impl Server {
                 };
                 match Arc::clone(&places).try_acquire_owned() {
                     Ok(place) => {
-                        let (answer, drain) = (answer.clone(), drain.clone());
+                        let (answer, drain, tls) = (answer.clone(), drain.clone(), tls.clone());
                         connections.spawn(async move {
-                            serve(stream, bounds, answer, drain).await;
+                            take_in(stream, tls, bounds, answer, drain).await;
                             drop(place);
                         });
                     }
@@ -163,13 +169,32 @@ impl Drop for Server {
     }
 }
 
-async fn serve<A, F>(stream: TcpStream, bounds: Bounds, answer: A, drain: CancellationToken)
+async fn take_in<A, F>(stream: TcpStream, tls: Option<Acceptor>, bounds: Bounds, answer: A, drain: CancellationToken)
 where
     A: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     // A token of a stream is a small packet that must not wait for the next one.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return serve(stream, bounds, answer, drain).await };
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream, bounds.header_time) => accepted,
+        () = drain.cancelled() => return,
+    };
+    if let Some(stream) = accepted {
+        serve(stream, bounds, answer, drain).await;
+    }
+}
+
+async fn serve<A, F>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    bounds: Bounds,
+    answer: A,
+    drain: CancellationToken,
+) where
+    A: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let service = service_fn(move |request| {
         let answered = answer(request);
         async move { Ok::<_, Infallible>(answered.await) }

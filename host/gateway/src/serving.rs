@@ -2,17 +2,22 @@
 //! together, so that no dispatch is offered a backend that is not there.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tollgate_core::config::{Api, BackendConfiguration};
 use tollgate_core::{Catalogue, Configuration, Symbol};
 use tollgate_runtime::Host;
 
+use crate::Times;
 use crate::upstream::{Backend, BackendError};
 
-/// Where backends without an address are, if there is such a place.
+/// Where backends without an address are, if there is such a place, and where their files are.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Simulated(Vec<(Api, String)>);
+pub(crate) struct Simulated {
+    urls: Vec<(Api, String)>,
+    folder: PathBuf,
+}
 
 /// The backends of one configuration.
 pub(crate) struct Serving {
@@ -23,18 +28,32 @@ pub(crate) struct Serving {
 impl Simulated {
     pub(crate) fn new(simulated: impl Fn(Api) -> Option<String>) -> Self {
         let places = [Api::Openai, Api::Anthropic].into_iter().filter_map(|api| Some((api, simulated(api)?)));
-        Self(places.collect())
+        Self { urls: places.collect(), folder: PathBuf::new() }
+    }
+
+    /// Files are taken from the folder of that configuration.
+    pub(crate) fn beside(self, configuration: Option<&Path>) -> Self {
+        let folder = configuration.and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        Self { folder, ..self }
+    }
+
+    pub(crate) fn path(&self, file: &Path) -> PathBuf {
+        self.folder.join(file)
     }
 
     pub(crate) fn url(&self, api: Api) -> Option<String> {
-        self.0.iter().find(|(known, _)| *known == api).map(|(_, url)| url.clone())
+        self.urls.iter().find(|(known, _)| *known == api).map(|(_, url)| url.clone())
     }
 }
 
 impl Serving {
     /// The backends of the host's configuration. One that was there before and is configured as it was stays as it is: its
     /// calls under way and its health are not forgotten.
-    pub(crate) fn new(host: &Host, simulated: &Simulated, before: Option<&Self>) -> Result<Self, BackendError> {
+    pub(crate) fn new(
+        host: &Host,
+        (simulated, times): (&Simulated, Times),
+        before: Option<&Self>,
+    ) -> Result<Self, BackendError> {
         let mut backends = HashMap::new();
         let configuration = host.configuration();
         for configured in &configuration.backends {
@@ -42,7 +61,7 @@ impl Serving {
             let known = before.and_then(|before| before.backends.get(&name)).filter(|(known, _)| known == configured);
             let backend = match known {
                 Some((_, backend)) => Arc::clone(backend),
-                None => Arc::new(Backend::new(configured, |api| simulated.url(api))?),
+                None => Arc::new(Backend::new(configured, simulated, times)?),
             };
             backends.insert(name, (configured.clone(), backend));
         }
@@ -61,6 +80,6 @@ impl Serving {
 
 /// Whether every backend of a configuration could be used.
 pub(crate) fn check(configuration: &Configuration, simulated: &Simulated) -> Result<(), BackendError> {
-    let make = |configured: &BackendConfiguration| Backend::new(configured, |api| simulated.url(api));
+    let make = |configured: &BackendConfiguration| Backend::new(configured, simulated, Times::default());
     configuration.backends.iter().try_for_each(|configured| make(configured).map(drop))
 }

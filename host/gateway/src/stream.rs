@@ -10,11 +10,11 @@ use hyper::body::{Body as HttpBody, Frame, Incoming};
 use tokio::sync::mpsc;
 use tollgate_core::{Switch, Usage};
 
-use crate::Gateway;
 use crate::formats::{Meter, Metered, NextAction, Problem};
 use crate::http::{Body, Broken};
 use crate::settle::{Ended, Exchange, Used};
 use crate::upstream::Place;
+use crate::{Gateway, Times};
 use crate::{clock, verdict};
 
 /// Pieces between the upstream and a client that reads slowly; beyond it the upstream waits.
@@ -56,6 +56,7 @@ pub(crate) fn pass_on(gateway: &Arc<Gateway>, exchange: Exchange, upstream: Inco
     gateway.tasks.spawn(async move {
         let _open = open;
         let mut meter = Meter::new(exchange.call.request.endpoint, exchange.call.request.usage_chunk());
+        let upstream = (upstream, place.backend().times);
         let end = pump(&task, &exchange, upstream, &mut meter, &sender).await;
         finish(&task, exchange, &mut meter, &place, &end, sender).await;
     });
@@ -66,11 +67,10 @@ pub(crate) fn pass_on(gateway: &Arc<Gateway>, exchange: Exchange, upstream: Inco
 async fn pump(
     gateway: &Gateway,
     exchange: &Exchange,
-    mut upstream: Incoming,
+    (mut upstream, times): (Incoming, Times),
     meter: &mut Meter,
     sender: &mpsc::Sender<Bytes>,
 ) -> End {
-    let times = gateway.settings.times;
     let cut = gateway.cut(&exchange.dispatch, &exchange.candidate);
     let whole = tokio::time::sleep(times.whole);
     tokio::pin!(cut, whole);

@@ -88,7 +88,7 @@ pub(crate) async fn pass(
     place.backend().authorise(onward.headers_mut());
     gateway.unmetered.count(route);
     gateway.log.line(&format!("`{route}` is not metered: passed on to backend `{}`", place.backend().name));
-    match gateway.upstream.ask(gateway.settings.times, onward).await {
+    match place.backend().ask(&gateway.log, onward).await {
         Ok(answered) => Ok(pass_back(answered, place)),
         Err(unanswered) => Err(not_answered(unanswered, &place, now_ms)),
     }

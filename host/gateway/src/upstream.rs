@@ -1,9 +1,9 @@
 //! Backends: where they are, how they are, and the one function that sends. It takes a permit and a reservation, so nothing
 //! reaches a provider without both.
 
-use std::env;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -11,21 +11,24 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, h
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tollgate_core::config::{Api, BackendConfiguration};
 use tollgate_core::{Candidate, Dispatch, Health, Permit, Switch, Symbol};
 use tollgate_runtime::Host;
 
 use crate::accounts::Reservation;
+use crate::backend_key::{BackendKey, BackendKeyError};
 use crate::call::Call;
+use crate::checks::Checks;
+use crate::gateway::Log;
 use crate::serving::{Serving, Simulated};
+use crate::tls::{self, Connector, TlsError};
 use crate::{Gateway, Times, clock};
 
 /// All backends, and the connections to them.
 pub(crate) struct Upstream {
-    client: Client<HttpConnector, Full<Bytes>>,
     simulated: Simulated,
+    times: Times,
     serving: ArcSwap<Serving>,
 }
 
@@ -34,7 +37,10 @@ pub(crate) struct Backend {
     pub(crate) name: String,
     pub(crate) api: Api,
     base: String,
-    key: Option<HeaderValue>,
+    client: Client<Connector, Full<Bytes>>,
+    pub(crate) times: Times,
+    key: BackendKey,
+    checks: Checks,
     in_flight: AtomicU32,
     down_until_ms: AtomicU64,
     failures: AtomicU32,
@@ -58,32 +64,28 @@ pub enum BackendError {
         backend: String,
     },
     /// Its address is none that can be used.
-    #[error("backend `{backend}`: `{url}` is not `http://host[:port][/path]`")]
+    #[error("backend `{backend}`: `{url}` is not `https://host[:port][/path]`, or the same with `http`")]
     Url {
         /// Which.
         backend: String,
         /// What it says.
         url: String,
     },
-    /// TLS is not there yet.
-    #[error(
-        "backend `{backend}`: `{url}` needs TLS, which this build does not speak yet: put a local TLS proxy before it"
-    )]
+    /// It cannot be believed, or has nobody who would vouch for it.
+    #[error("backend `{backend}`: {source}")]
     Tls {
         /// Which.
         backend: String,
-        /// What it says.
-        url: String,
+        /// Why.
+        source: TlsError,
     },
-    /// Its key is not there.
-    #[error(
-        "backend `{backend}` takes its key from `${variable}`, which is not set: set it, or drop `key_env` to pass the caller's own key on"
-    )]
-    NoKey {
+    /// Its key.
+    #[error("backend `{backend}` {source}")]
+    Key {
         /// Which.
         backend: String,
-        /// Where the key should be.
-        variable: String,
+        /// What is wrong with it.
+        source: BackendKeyError,
     },
 }
 
@@ -126,24 +128,19 @@ pub(crate) enum Unanswered {
 const DOWN_AFTER: u32 = 3;
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 60_000;
+/// How long a backend may take to say how it is.
+const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Upstream {
     /// Every backend of the host's configuration.
     pub(crate) fn new(host: &Host, times: Times, simulated: Simulated) -> Result<Self, BackendError> {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(times.connect));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(times.idle_connection)
-            .build(connector);
-        let serving = Serving::new(host, &simulated, None)?;
-        Ok(Self { client, simulated, serving: ArcSwap::from_pointee(serving) })
+        let serving = Serving::new(host, (&simulated, times), None)?;
+        Ok(Self { simulated, times, serving: ArcSwap::from_pointee(serving) })
     }
 
     /// From now on the backends are those of the host's configuration.
     pub(crate) fn reconfigure(&self, host: &Host) -> Result<(), BackendError> {
-        let next = Serving::new(host, &self.simulated, Some(&self.serving.load()))?;
+        let next = Serving::new(host, (&self.simulated, self.times), Some(&self.serving.load()))?;
         self.serving.store(Arc::new(next));
         Ok(())
     }
@@ -173,13 +170,13 @@ impl Upstream {
         if !permit.is_live(clock::now_ms(), gateway.host.switches().epoch()) {
             return Sent::Stale;
         }
-        if let Err(error) = gateway.accounts.sent(reservation, gateway.settings.times.resolved_within()) {
+        if let Err(error) = gateway.accounts.sent(reservation, backend.times.resolved_within()) {
             return Sent::Unrecorded(error);
         }
         let place = Place::take(&backend);
         let answered = tokio::select! {
             switch = gateway.cut(dispatch, candidate) => return Sent::Cut(switch),
-            answered = self.ask(gateway.settings.times, request) => answered,
+            answered = backend.ask(&gateway.log, request) => answered,
         };
         match answered {
             Ok(response) => Sent::Answer(response, place),
@@ -188,58 +185,89 @@ impl Upstream {
             Err(Unanswered::TimedOut) => Sent::Lost(Loss::TimedOut),
         }
     }
-
-    /// Sends a request, and waits for the beginning of its answer.
-    pub(crate) async fn ask(
-        &self,
-        times: Times,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        match tokio::time::timeout(times.first_byte, self.client.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) if error.is_connect() => Err(Unanswered::Unreachable),
-            Ok(Err(_)) => Err(Unanswered::Broken),
-            Err(_) => Err(Unanswered::TimedOut),
-        }
-    }
 }
 
 impl Backend {
     pub(crate) fn new(
         configured: &BackendConfiguration,
-        simulated: impl Fn(Api) -> Option<String>,
+        simulated: &Simulated,
+        times: Times,
     ) -> Result<Self, BackendError> {
         let backend = || configured.name.clone();
         let api = configured.api.ok_or_else(|| BackendError::NoApi { backend: backend() })?;
-        let base = configured
-            .url
-            .clone()
-            .or_else(|| simulated(api))
-            .ok_or_else(|| BackendError::NoUrl { backend: backend() })?;
-        let base = base.trim_end_matches('/').to_owned();
+        let base = configured.url.clone().or_else(|| simulated.url(api));
+        let base = base.ok_or_else(|| BackendError::NoUrl { backend: backend() })?.trim_end_matches('/').to_owned();
         let uri: Option<Uri> = base.parse().ok();
-        match uri.as_ref().and_then(|uri| uri.host().and(uri.scheme_str())) {
-            Some("http") => {}
-            Some("https") => return Err(BackendError::Tls { backend: backend(), url: base }),
-            _ => return Err(BackendError::Url { backend: backend(), url: base }),
-        }
-        let key = configured.key_env.as_ref().map(|variable| {
-            let missing = || BackendError::NoKey { backend: backend(), variable: variable.clone() };
-            let key = env::var(variable).ok().filter(|key| !key.is_empty()).ok_or_else(missing)?;
-            let text = if api == Api::Openai { format!("Bearer {key}") } else { key };
-            let mut value = HeaderValue::from_str(&text).map_err(|_| missing())?;
-            value.set_sensitive(true);
-            Ok(value)
-        });
+        let scheme = uri.as_ref().and_then(|uri| uri.host().and(uri.scheme_str()));
+        let Some(scheme @ ("http" | "https")) = scheme else {
+            return Err(BackendError::Url { backend: backend(), url: base });
+        };
+        let times = times.of_backend(configured.timeouts);
+        let ca_file = configured.ca_file.as_ref().map(|file| simulated.path(file));
+        let connector = tls::connector(scheme, ca_file.as_deref(), times.connect)
+            .map_err(|source| BackendError::Tls { backend: backend(), source })?;
+        let key_file = configured.key_file.as_ref().map(|file| simulated.path(file));
+        let key = BackendKey::new(api, configured.key_env.as_deref(), key_file)
+            .map_err(|source| BackendError::Key { backend: backend(), source })?;
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(times.idle_connection);
         Ok(Self {
             name: configured.name.clone(),
             api,
             base,
-            key: key.transpose()?,
+            client: client.build(connector),
+            times,
+            key,
+            checks: Checks::new(configured.health.clone()),
             in_flight: AtomicU32::new(0),
             down_until_ms: AtomicU64::new(0),
             failures: AtomicU32::new(0),
         })
+    }
+
+    /// Sends a request, and waits for the beginning of its answer.
+    pub(crate) async fn ask(&self, log: &Log, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
+        match tokio::time::timeout(self.times.first_byte, self.client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.is_connect() => {
+                log.line(&format!("backend `{}` cannot be reached: {}", self.name, causes(&error)));
+                Err(Unanswered::Unreachable)
+            }
+            Ok(Err(_)) => Err(Unanswered::Broken),
+            Err(_) => Err(Unanswered::TimedOut),
+        }
+    }
+
+    /// Reads its key again where that has changed; a line for the log.
+    pub(crate) fn look_at_key(&self) -> Option<String> {
+        match self.key.look()? {
+            Ok(()) => Some(format!("backend `{}` is called with another key from now on", self.name)),
+            Err(error) => Some(format!("the key of before stays: backend `{}` {error}", self.name)),
+        }
+    }
+
+    pub(crate) fn is_to_be_asked(&self, now_ms: u64) -> bool {
+        self.checks.is_due(now_ms)
+    }
+
+    /// Whether it says that it is well.
+    pub(crate) async fn ask_how_it_is(&self) -> bool {
+        let mut url = self.base.parse::<Uri>().expect("the base was parsed when the backend was made").into_parts();
+        url.path_and_query = self.checks.path().and_then(|path| path.parse().ok());
+        let Ok(url) = Uri::from_parts(url) else { return false };
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.uri_mut() = url;
+        self.authorise(request.headers_mut());
+        let answered = tokio::time::timeout(CHECK_PATIENCE, self.client.request(request)).await;
+        matches!(answered, Ok(Ok(response)) if response.status().is_success())
+    }
+
+    /// Takes in what it said; a line for the log where that changes how it is.
+    pub(crate) fn note_check(&self, well: bool) -> Option<String> {
+        let changed = self.checks.note(well);
+        let told =
+            if well { "says that it is well again" } else { "does not say that it is well: nothing is sent to it" };
+        changed.then(|| format!("backend `{}` {told}", self.name))
     }
 
     /// Of so many slots, those that are free.
@@ -253,7 +281,7 @@ impl Backend {
     }
 
     pub(crate) fn health(&self, now_ms: u64) -> Health {
-        if now_ms < self.down_until_ms.load(Ordering::Relaxed) {
+        if self.checks.is_unwell() || now_ms < self.down_until_ms.load(Ordering::Relaxed) {
             Health::Down
         } else if self.failures.load(Ordering::Relaxed) > 0 {
             Health::Degraded
@@ -299,11 +327,11 @@ impl Backend {
 
     /// Puts the backend's key in the place of the caller's.
     pub(crate) fn authorise(&self, headers: &mut HeaderMap) {
-        let Some(key) = &self.key else { return };
+        let Some(key) = self.key.value() else { return };
         headers.remove("x-api-key");
         headers.remove(header::AUTHORIZATION);
         let name = if self.api == Api::Openai { header::AUTHORIZATION } else { HeaderName::from_static("x-api-key") };
-        headers.insert(name, key.clone());
+        headers.insert(name, key);
     }
 
     pub(crate) fn base(&self) -> &str {
@@ -326,6 +354,14 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// An error with what it came from, which alone says what was wrong with a certificate.
+fn causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |error| error.source()).fold(error.to_string(), |told, cause| {
+        let cause = cause.to_string();
+        if told.contains(&cause) { told } else { format!("{told}: {cause}") }
+    })
 }
 
 /// Headers that belong to one connection, or to Tollgate.
@@ -360,25 +396,20 @@ pub(crate) fn passed_on(headers: &HeaderMap) -> HeaderMap {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_core::Configuration;
+
     use super::*;
 
     fn backend(url: &str) -> Result<Backend, BackendError> {
-        let configured = BackendConfiguration {
-            name: "b".to_owned(),
-            models: Vec::new(),
-            hosting: tollgate_core::Hosting::Remote,
-            slots: None,
-            api: Some(Api::Openai),
-            url: Some(url.to_owned()),
-            key_env: None,
-        };
-        Backend::new(&configured, |_| None)
+        let text = format!("version = 1\n[[backend]]\nname = \"b\"\nmodels = []\napi = \"openai\"\nurl = \"{url}\"");
+        let configured = Configuration::parse(&text).unwrap().backends.remove(0);
+        Backend::new(&configured, &Simulated::default(), Times::default())
     }
 
     #[test]
     fn a_mistake_in_a_backend_says_what_to_write() {
         for (url, says) in
-            [("ftp://x", "is not `http://"), ("nonsense", "is not `http://"), ("https://x/v1", "needs TLS")]
+            [("ftp://x", "is not `https://"), ("nonsense", "is not `https://"), ("https:///v1", "is not `https://")]
         {
             let error = backend(url).err().unwrap().to_string();
             assert!(error.contains(says), "{error}");

@@ -2,6 +2,7 @@
 
 mod admin;
 mod agents;
+mod backends;
 mod bounds;
 mod formats;
 mod keys;
@@ -12,3 +13,4 @@ mod reloading;
 mod site;
 mod streams;
 mod switches;
+mod tls;

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tollgate_core::config::Api;
 use tollgate_core::{Configuration, Nanodollars};
-use tollgate_gateway::{Billed, Bounds, Running, Script, Settings, SimulatedProvider, Times};
+use tollgate_gateway::{Billed, Bounds, Running, Script, Settings, SimulatedProvider, Times, TlsFiles};
 use tollgate_ledger::prices::{CostOptions, PriceTable, ServiceTier};
 use tollgate_ledger::report::Period;
 use tollgate_ledger::store::Sqlite;
@@ -72,6 +72,7 @@ pub(crate) struct Plan {
     pub(crate) configuration: String,
     pub(crate) times: Times,
     pub(crate) bounds: Bounds,
+    pub(crate) tls: Option<TlsFiles>,
     /// Where the configuration is from; it is watched.
     pub(crate) file: Option<PathBuf>,
     pub(crate) price_file: Option<PathBuf>,
@@ -82,7 +83,7 @@ impl Plan {
         // What waits here waits for a fault of the machine alone.
         let times = Times { drain: Duration::from_secs(60), queue: Duration::ZERO, ..Times::default() };
         let configuration = parts.concat();
-        Self { configuration, times, bounds: Bounds::default(), file: None, price_file: None }
+        Self { configuration, times, bounds: Bounds::default(), tls: None, file: None, price_file: None }
     }
 }
 
@@ -128,6 +129,7 @@ impl Site {
             bounds: plan.bounds,
             times: plan.times,
             admin_token: TOKEN.to_owned(),
+            tls: plan.tls.clone(),
             configuration_file: plan.file.clone(),
             price_file: plan.price_file.clone(),
         };

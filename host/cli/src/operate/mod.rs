@@ -30,6 +30,9 @@ pub(crate) struct GatewayArguments {
     /// The admin address of a gateway that is reached otherwise; its token is taken from $TOLLGATE_ADMIN_TOKEN.
     #[arg(long, value_name = "ADDRESS", global = true)]
     admin: Option<String>,
+    /// The certificate that the gateway of `--admin` shows, where it speaks TLS: that one is believed, and no other.
+    #[arg(long, value_name = "FILE", global = true, requires = "admin")]
+    admin_cert: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -51,7 +54,7 @@ impl GatewayArguments {
         let Some(address) = &self.admin else { return admin_of(&self.data) };
         let token = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
         let token = token.with_context(|| format!("`--admin` takes its token from ${TOKEN_VARIABLE}: set it"))?;
-        Ok(AdminClient { address: address.clone(), token })
+        Ok(AdminClient { address: address.clone(), token, certificate: self.admin_cert.clone() })
     }
 
     /// Shows an answer: as it came, or as text.

@@ -20,7 +20,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, header};
@@ -36,8 +35,6 @@ pub use document::{KeyDocument, OwnScope, OwnScopeError, Right, SecretDocument, 
 pub use file::{KeyFile, KeyFileError, NewKey};
 pub(crate) use runs::{RunError, Runs};
 
-/// How often the file is looked at: a change is taken up well within a second.
-pub(crate) const LOOK: Duration = Duration::from_millis(250);
 /// Where a key can be given beside the caller's own key for its provider.
 const KEY_HEADER: &str = "x-tollgate-key";
 
@@ -209,6 +206,8 @@ fn stamp(file: &KeyFile) -> Option<Stamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tollgate_core::Priority;
 
     use super::*;

@@ -149,7 +149,7 @@ impl SimulatedProvider {
             tell,
         });
         let answering = Arc::clone(&state);
-        let server = Server::start(listener, Bounds::default(), move |request| {
+        let server = Server::start((listener, None), Bounds::default(), move |request| {
             let state = Arc::clone(&answering);
             async move { state.answer(request).await }
         })?;
