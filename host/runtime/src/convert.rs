@@ -34,7 +34,7 @@ same_cases!(event_from_guest: plugin::CounterEvent => tollgate_core::CounterEven
 pub enum Moment {
     /// Before a dispatch.
     Dispatch,
-    /// A stream outgrew its reservation.
+    /// A stream is under way, and has grown since it was last looked at.
     Extend,
     /// The real cost is known.
     Post,

@@ -55,6 +55,8 @@ pub(crate) fn decide_quietly(generation: &Generation, mut ruling: Ruling<'_>, cl
 pub(crate) struct Asking<'a> {
     pub(crate) generation: &'a Generation,
     pub(crate) listener: Option<&'a Listener>,
+    /// What kill switches are told about when they are asked.
+    pub(crate) moment: Moment,
 }
 
 impl Asking<'_> {
@@ -69,7 +71,7 @@ impl Asking<'_> {
         if let Some(evaluations) = chain.count(entry.policy) {
             policy.watch.evaluated(evaluations);
         }
-        chain.ask(policy, ruling, Moment::Dispatch, laps, entry);
+        chain.ask(policy, ruling, self.moment, laps, entry);
         ruling.judge(entry, policy.on_error);
         if let Verdict::Failed(failure, _) = entry.verdict {
             self.after_failure(chain, failure, ruling, laps, entry);
@@ -134,7 +136,7 @@ impl Asking<'_> {
             return;
         }
         last_good.watch.evaluated(1);
-        chain.spare().ask(last_good, ruling, Moment::Dispatch, laps, entry);
+        chain.spare().ask(last_good, ruling, self.moment, laps, entry);
         ruling.judge(entry, policy.on_error);
         if let Verdict::Failed(failure, _) = entry.verdict {
             let rules = &self.generation.configuration().quarantine;

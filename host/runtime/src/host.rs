@@ -15,6 +15,7 @@ use tollgate_core::{
 use crate::cache::CompileCache;
 use crate::cause::Cause;
 use crate::chain::Laps;
+use crate::convert::Moment;
 use crate::engine::{Engine, EngineError};
 use crate::evaluate::{Asking, decide_quietly, walk};
 use crate::event::{Event, Listener};
@@ -66,7 +67,7 @@ pub struct Host {
     pub(crate) reloads: Reloads,
     pub(crate) observer: Observer,
     symbols: Arc<Symbols>,
-    clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 /// How a host is made.
@@ -232,7 +233,8 @@ impl Host {
         let mut ruling = Ruling::open(dispatch, switches);
         let observed = (check_purity || compare).then(|| Arc::clone(switches));
         let mut laps = Laps::start(&self.clock);
-        let asking = Asking { generation: &generation, listener: self.live.listener.as_ref() };
+        let listener = self.live.listener.as_ref();
+        let asking = Asking { generation: &generation, listener, moment: Moment::Dispatch };
         walk(&generation, &mut ruling, &mut decision.trail, |ruling, entry| {
             asking.ask(&mut chain, ruling, &mut laps, entry);
         });
@@ -294,7 +296,7 @@ impl Host {
         }
     }
 
-    fn trip(&self, trip: &Trip, dispatch: &Dispatch, policy: &Arc<str>) {
+    pub(crate) fn trip(&self, trip: &Trip, dispatch: &Dispatch, policy: &Arc<str>) {
         let not_engaged = |reason: String| self.tell(|| Event::SwitchNotEngaged { policy: Arc::clone(policy), reason });
         match Switch::tripped(trip, dispatch, policy) {
             None => not_engaged(

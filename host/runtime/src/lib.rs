@@ -11,6 +11,7 @@
 //! | what becomes of a policy that fails | `evaluate.rs`, `quarantine.rs` |
 #![warn(missing_docs)]
 
+mod attend;
 mod bindings;
 mod cache;
 mod candidate;
@@ -46,6 +47,7 @@ mod trials;
 mod wall;
 mod watch;
 
+pub use attend::Stopped;
 pub use cache::Compiled;
 pub use candidate::{CandidateReport, Difference, Figures, Said, SaidVerdict};
 pub use cause::Cause;

@@ -10,7 +10,7 @@ pub enum Moment {
     /// Before a dispatch.
     #[default]
     Dispatch,
-    /// A stream outgrew its reservation.
+    /// A stream is under way, and has grown since it was last looked at.
     Extend,
     /// The real cost is known.
     Post,
