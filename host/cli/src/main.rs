@@ -64,6 +64,8 @@ enum Command {
     Promote(operate::generations::GenerationsArguments),
     /// Give the candidate of a running gateway up.
     Discard(operate::generations::GenerationsArguments),
+    /// List what waits for an approval on a running gateway, and say yes or no.
+    Approvals(operate::approvals::ApprovalsArguments),
     /// Tell what the budgets of a running gateway allow and how they stand, or change a limit.
     Budgets(operate::budgets::BudgetsArguments),
     /// Make, list and revoke the tokens of the admin listener.
@@ -117,6 +119,7 @@ fn main() -> ExitCode {
         Command::Candidate(arguments) => operate::generations::candidate(&arguments),
         Command::Promote(arguments) => operate::generations::promote(&arguments),
         Command::Discard(arguments) => operate::generations::discard(&arguments),
+        Command::Approvals(arguments) => operate::approvals::run(&arguments),
         Command::Budgets(arguments) => operate::budgets::run(&arguments),
         Command::Tokens(arguments) => operate::tokens::run(&arguments),
         Command::Audit(arguments) => operate::audit::run(&arguments),

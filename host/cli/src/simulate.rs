@@ -23,7 +23,7 @@ pub(crate) enum SimulateCommand {
     /// Answer as OpenAI and Anthropic do, with nonsense.
     ///
     /// A request asks for what it gets by a header, `x-simulate`, with words separated by commas: rate-limit, overloaded, error,
-    /// bad-request, garbage, break-after=N, stall-after=N, error-after=N (tokens), no-usage, output=N (tokens), pace=N
+    /// bad-request, garbage, break-after=N, stall-after=N, error-after=N (tokens), no-usage, ignore-limit, output=N (tokens), pace=N
     /// (milliseconds).
     Provider(ProviderArguments),
     /// Be a crowd of agents before a gateway: runs that go well, that stumble, loop, run away, or are rejected.

@@ -113,6 +113,18 @@ impl Accounts {
         self.ledger.sent(reservation.id, now_ms.saturating_add(within_ms), now_ms).map_err(|error| error.to_string())
     }
 
+    /// Holds more for a call that costs more than was held for it.
+    pub(crate) fn extend(&self, reservation: &mut Reservation, total: Nanodollars) -> Result<(), Unreserved> {
+        match self.ledger.extend(reservation.id, total, clock::now_ms()) {
+            Ok(()) => {
+                reservation.amount = total;
+                Ok(())
+            }
+            Err(LedgerError::Book(ReserveError::Refused(refusal))) => Err(Unreserved::Refused(refusal)),
+            Err(error) => Err(Unreserved::Failed(error.to_string())),
+        }
+    }
+
     /// Settles. What was written survives the process at once, and the machine after the group's sync.
     pub(crate) fn post(&self, reservation: Reservation, settlement: Settlement, row: CallRow) -> Result<(), String> {
         let row = CallRow { reservation: reservation.id.0.to_be_bytes(), ..row };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use tollgate_core::{
-    Candidate, Dispatch, Health, Hosting, Nanodollars, Reference, ScopeKind, ScopePath, Symbol, Usage,
+    Candidate, Dispatch, Health, Hosting, Nanodollars, Reference, ScopeKind, ScopePath, Symbol, Tier, Usage,
 };
 use tollgate_ledger::book::Dimension;
 use tollgate_ledger::estimate::{InputSize, OutputLimit, worst_case};
@@ -180,6 +180,13 @@ impl Call {
                 !price.price().is_some_and(|price| price.embeds())
             }),
         }
+    }
+
+    /// The least that would be reserved for it at a candidate of a tier; nothing where none can take it.
+    pub(crate) fn least_worst_case(&self, gateway: &Gateway, dispatch: &Dispatch, floor: Tier) -> Nanodollars {
+        let at_floor = dispatch.candidates.iter().filter(|candidate| candidate.tier >= floor);
+        let costs = at_floor.filter_map(|candidate| self.worst_case(gateway, candidate, None).ok());
+        costs.min().unwrap_or(Nanodollars::ZERO)
     }
 
     fn expected_cost(&self, gateway: &Gateway, prices: &PriceTable, model: &str) -> Option<Nanodollars> {

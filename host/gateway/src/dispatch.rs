@@ -16,7 +16,7 @@ use crate::settle::{Ended, Exchange, Used};
 use crate::telemetry::Observed;
 use crate::upstream::Sent;
 use crate::verdict::{self, Next, Patience};
-use crate::{Gateway, ingress};
+use crate::{Gateway, approvals, ingress};
 
 /// Backends that one dispatch may try: the first, and two that step in for it.
 const MAX_FAILED: usize = 3;
@@ -55,6 +55,10 @@ pub(crate) async fn dispatch(
                 patience.wait(wait).await?;
                 continue;
             }
+            Ok(Next::Hold(held)) => match approvals::hold(gateway, &call, &facts, *held, &patience).await {
+                Ok(()) => continue,
+                Err(problem) => return last_word.ok_or(problem),
+            },
             Err(problem) => return last_word.ok_or(problem),
         };
         let candidate = facts.candidates[permit.candidate() as usize];
@@ -93,6 +97,10 @@ async fn reserve(
     match gateway.accounts.reserve(&call.names(Some(&model)), &call.identity.task, amount) {
         Ok(reservation) => Ok(Some(reservation)),
         Err(Unreserved::Refused(refusal)) if refusal.is_brief() && patience.queue(&gateway.accounts).await => Ok(None),
+        Err(Unreserved::Refused(refusal)) if facts.approved => {
+            let held = verdict::above_the_ceiling(&refusal);
+            approvals::hold(gateway, call, facts, held, patience).await.map(|()| None)
+        }
         Err(unreserved) => Err(verdict::unreserved(gateway, call, facts, &unreserved)),
     }
 }

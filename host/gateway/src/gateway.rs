@@ -19,6 +19,7 @@ use tollgate_runtime::{Event, Host, HostBuilder, HostError, Watcher, Watching};
 use crate::accounts::Accounts;
 use crate::admin::audit::Audit;
 use crate::admin::tokens::{TokenError, Tokens};
+use crate::approvals::Approvals;
 use crate::http::{Bounds, Server};
 use crate::keys::{KeyFileError, Keys};
 use crate::records::Records;
@@ -47,6 +48,8 @@ pub struct Times {
     pub idle_connection: Duration,
     /// How long a call is kept waiting by policies in all. Below the ten minutes of the providers' SDKs.
     pub longest_wait: Duration,
+    /// How long a held call waits for its approval at most, where its caller says `Prefer: wait=…`. Nine minutes: the SDKs wait ten.
+    pub longest_hold: Duration,
     /// How long a call waits for the reservations of others to end.
     pub queue: Duration,
     /// How long the last event of a stream may take to reach its client.
@@ -65,6 +68,7 @@ impl Default for Times {
             whole: seconds(1_800),
             idle_connection: seconds(60),
             longest_wait: seconds(120),
+            longest_hold: seconds(540),
             queue: seconds(2),
             last_word: seconds(1),
             drain: seconds(30),
@@ -135,6 +139,9 @@ pub enum GatewayError {
     /// The audit log.
     #[error("cannot open the audit log: {0}")]
     Audit(std::io::Error),
+    /// The approvals of the last process.
+    #[error("cannot read the approvals: {0}")]
+    Approvals(std::io::Error),
     /// The thread that watches the configuration.
     #[error("cannot watch the configuration: {0}")]
     Watch(std::io::Error),
@@ -170,6 +177,9 @@ pub(crate) struct Gateway {
     pub(crate) telemetry: Telemetry,
     pub(crate) tokens: Tokens,
     pub(crate) audit: Audit,
+    pub(crate) approvals: Approvals,
+    /// Where operators are answered, as callers are told.
+    pub(crate) admin_address: SocketAddr,
     /// One report at a time is made.
     pub(crate) reporting: Arc<Semaphore>,
     pub(crate) sessions: Sessions,
@@ -183,6 +193,8 @@ pub(crate) struct Gateway {
     pub(crate) labels: Labels,
     /// Calls and streams under way.
     pub(crate) tasks: TaskTracker,
+    /// Nobody waits for an approval any more.
+    pub(crate) draining: CancellationToken,
     /// Streams end.
     pub(crate) ending: CancellationToken,
     bell: watch::Sender<()>,
@@ -245,6 +257,8 @@ impl Running {
             telemetry: Telemetry::default(),
             tokens: Tokens::open(&settings.data)?,
             audit: Audit::open(&settings.data).map_err(GatewayError::Audit)?,
+            approvals: Approvals::open(&settings.data).map_err(GatewayError::Approvals)?,
+            admin_address: admin.local_addr()?,
             reporting: Arc::new(Semaphore::new(1)),
             sessions: Sessions::default(),
             keys: Keys::open(&settings.data, configuration.keys)?,
@@ -254,6 +268,7 @@ impl Running {
             log: Log(Box::new(move |line| log.line(line))),
             labels: Labels::default(),
             tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
             ending: CancellationToken::new(),
             bell,
             saving: Mutex::default(),
@@ -270,6 +285,7 @@ impl Running {
         keep_switches(&gateway);
         looking::begin(&gateway, acceptor.clone());
         happened::keep(&gateway);
+        keep_approvals(&gateway);
         Self::listen(gateway, (front, admin), acceptor)
     }
 
@@ -310,6 +326,7 @@ impl Running {
     /// Ends well: takes no more connections, lets calls under way end for as long as [`Times::drain`] says, cuts the rest, and
     /// waits until all of it is on the disk.
     pub async fn end(mut self) {
+        self.gateway.draining.cancel();
         // It waits for a load that is under way.
         let watching = self.watching.take();
         drop(tokio::task::spawn_blocking(move || drop(watching)));
@@ -330,6 +347,9 @@ impl Running {
             self.gateway.log.line(&format!("ledger: {error}"));
         }
         self.gateway.records.flush();
+        if let Err(error) = self.gateway.approvals.save_news(clock::now_ms()) {
+            self.gateway.log.line(&format!("approvals: {error}"));
+        }
         if let Err(error) = self.gateway.audit.catch_up(clock::now_ms()) {
             self.gateway.log.line(&format!("audit: {error}"));
         }
@@ -421,8 +441,8 @@ fn watch(gateway: &Gateway) -> Result<Option<Watching>, GatewayError> {
     Ok(Some(watcher.start().map_err(GatewayError::Watch)?))
 }
 
-/// Tasks that are no call: those that sweep, write switches down, look at files and backends, and write the audit log.
-const OWN_TASKS: usize = 4;
+/// Tasks that are no call: those that sweep, write switches down, look at files and backends, and write the audit log and the approvals.
+const OWN_TASKS: usize = 5;
 
 /// Ends lost reservations once a second, until the gateway ends.
 fn sweep(gateway: &Arc<Gateway>) {
@@ -456,6 +476,24 @@ fn keep_switches(gateway: &Arc<Gateway>) {
             }
             if let Err(error) = keeping.save_switches().await {
                 keeping.log.line(&format!("switches: {error}"));
+            }
+        }
+    });
+}
+
+/// Writes the approvals down whenever one is asked for or decided.
+fn keep_approvals(gateway: &Arc<Gateway>) {
+    let keeping = Arc::clone(gateway);
+    gateway.tasks.spawn(async move {
+        loop {
+            tokio::select! {
+                () = keeping.ending.cancelled() => return,
+                () = keeping.approvals.news.notified() => {}
+            }
+            let saving = Arc::clone(&keeping);
+            let saved = tokio::task::spawn_blocking(move || saving.approvals.save(clock::now_ms())).await;
+            if let Ok(Err(error)) = saved {
+                keeping.log.line(&format!("approvals: {error}"));
             }
         }
     });

@@ -19,6 +19,8 @@ mod accounts;
 mod admin;
 pub mod agents;
 mod answer;
+mod approvals;
+mod attended;
 mod backend_key;
 mod call;
 mod checks;
@@ -53,7 +55,8 @@ mod verdict;
 
 pub use admin::audit::{AUDIT_FILE, AuditEntry};
 pub use admin::tokens::{Role, RoleError, TokenDocument, TokenError, Tokens};
-pub use admin::{CreateToken, KillRequest, RollBack, SetLimit, UnkillRequest};
+pub use admin::{Approve, Beneficiary, CreateToken, Deny, KillRequest, RollBack, SetLimit, UnkillRequest};
+pub use approvals::{ApprovalDocument, ApprovalState, Verdict};
 pub use backend_key::BackendKeyError;
 pub use client::{AdminClient, AdminError};
 use gateway::Gateway;

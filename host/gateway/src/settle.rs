@@ -10,7 +10,7 @@ use tollgate_ledger::prices::{CostOptions, ServiceTier};
 use crate::accounts::Reservation;
 use crate::call::Call;
 use crate::upstream::Loss;
-use crate::{Gateway, clock};
+use crate::{Gateway, attended, clock};
 
 /// A dispatch that went, until it is settled.
 pub(crate) struct Exchange {
@@ -76,6 +76,12 @@ impl Exchange {
         if !self.call.request.endpoint.is_free() {
             gateway.accounts.record(&report);
         }
+        attended::posted(gateway, &self.call, self.dispatch);
+    }
+
+    /// What it has cost so far, at least: what the kill switches look at in the middle of a stream.
+    pub(crate) fn cost_so_far(&self, gateway: &Gateway, usage: Usage, tier: ServiceTier) -> Nanodollars {
+        self.cost(gateway, Used::Counted(usage, tier)).cost()
     }
 
     /// Cost of what was used at the candidate it went to. A usage that cannot be priced costs what was reserved, never nothing.

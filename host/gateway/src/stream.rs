@@ -10,6 +10,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming};
 use tokio::sync::mpsc;
 use tollgate_core::{Switch, Usage};
 
+use crate::attended::Watched;
 use crate::formats::{Meter, Metered, NextAction, Problem};
 use crate::http::{Body, Broken};
 use crate::settle::{Ended, Exchange, Used};
@@ -44,12 +45,14 @@ enum End {
     ClientLeft,
     /// A switch cut it.
     Cut(Switch),
+    /// A kill switch or a ceiling says that it must not go on.
+    Stopped(Problem),
     /// The gateway is ending.
     Ending,
 }
 
 /// Passes a stream on. The body ends when the stream does; the settlement does not depend on anyone reading it.
-pub(crate) fn pass_on(gateway: &Arc<Gateway>, exchange: Exchange, upstream: Incoming, place: Place) -> Body {
+pub(crate) fn pass_on(gateway: &Arc<Gateway>, mut exchange: Exchange, upstream: Incoming, place: Place) -> Body {
     let (sender, receiver) = mpsc::channel(PIECES);
     let task = Arc::clone(gateway);
     let open = gateway.telemetry.stream();
@@ -57,7 +60,7 @@ pub(crate) fn pass_on(gateway: &Arc<Gateway>, exchange: Exchange, upstream: Inco
         let _open = open;
         let mut meter = Meter::new(exchange.call.request.endpoint, exchange.call.request.usage_chunk());
         let upstream = (upstream, place.backend().times);
-        let end = pump(&task, &exchange, upstream, &mut meter, &sender).await;
+        let end = pump(&task, &mut exchange, upstream, &mut meter, &sender).await;
         finish(&task, exchange, &mut meter, &place, &end, sender).await;
     });
     Piped(receiver).boxed_unsync()
@@ -66,12 +69,14 @@ pub(crate) fn pass_on(gateway: &Arc<Gateway>, exchange: Exchange, upstream: Inco
 /// Moves pieces until something ends it. The upstream's connection is closed when this returns.
 async fn pump(
     gateway: &Gateway,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     (mut upstream, times): (Incoming, Times),
     meter: &mut Meter,
     sender: &mpsc::Sender<Bytes>,
 ) -> End {
-    let cut = gateway.cut(&exchange.dispatch, &exchange.candidate);
+    let (mut watched, candidate) = (Watched::new(exchange), exchange.candidate);
+    let covered = exchange.dispatch.clone();
+    let cut = gateway.cut(&covered, &candidate);
     let whole = tokio::time::sleep(times.whole);
     tokio::pin!(cut, whole);
     loop {
@@ -90,6 +95,9 @@ async fn pump(
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
         };
         let Ok(shown) = meter.feed(&piece) else { return End::Broke };
+        if let Some(problem) = watched.look(gateway, exchange, meter) {
+            return End::Stopped(problem);
+        }
         if shown.is_empty() {
             continue;
         }
@@ -124,7 +132,7 @@ async fn finish(
         End::Closed => Ended::Answered,
         End::Broke => Ended::Unavailable,
         End::Stalled => Ended::TimedOut,
-        End::ClientLeft | End::Cut(_) | End::Ending => Ended::Stopped,
+        End::ClientLeft | End::Cut(_) | End::Stopped(_) | End::Ending => Ended::Stopped,
     };
     let patience = gateway.settings.times.last_word;
     match problem(gateway, end) {
@@ -151,7 +159,7 @@ fn note_health(place: &Place, end: &End) {
     match end {
         End::Closed => place.backend().answered(),
         End::Broke | End::Stalled => place.backend().failed(clock::now_ms(), None),
-        End::ClientLeft | End::Cut(_) | End::Ending => {}
+        End::ClientLeft | End::Cut(_) | End::Stopped(_) | End::Ending => {}
     }
 }
 
@@ -161,6 +169,7 @@ fn problem(gateway: &Gateway, end: &End) -> Option<Problem> {
         End::Closed | End::ClientLeft => return None,
         End::Broke => Problem::new(502, "upstream-broke", "the provider's stream broke off", NextAction::Stop),
         End::Stalled => Problem::new(504, "upstream-stalled", "the provider stopped sending", NextAction::Stop),
+        End::Stopped(problem) => problem.clone(),
         End::Cut(switch) => verdict::switched_off(gateway, switch, clock::now_ms()),
         End::Ending => Problem::new(503, "ending", "the gateway is ending", NextAction::RetryAfter(1)),
     })

@@ -365,7 +365,7 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 /// Headers that belong to one connection, or to Tollgate.
-const NOT_PASSED_ON: [&str; 11] = [
+const NOT_PASSED_ON: [&str; 12] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -377,6 +377,7 @@ const NOT_PASSED_ON: [&str; 11] = [
     "host",
     "content-length",
     "expect",
+    "prefer",
 ];
 
 /// The headers that go on: all but those of the connection, those it names, and our own.

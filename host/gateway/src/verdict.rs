@@ -1,12 +1,15 @@
 //! What a decision means for the caller: go, wait, or one problem that says why not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tollgate_core::{Decision, Dispatch, Outcome, Permit, PolicyKind, Reason, Refusal, Source, Switch, Unit};
 use tollgate_ledger::book;
+use tollgate_runtime::Stopped;
 
 use crate::accounts::{Accounts, Unreserved};
+use crate::approvals::Held;
 use crate::call::{Call, ledger_failed};
 use crate::formats::{NextAction, Problem};
 use crate::{Gateway, Times};
@@ -15,6 +18,8 @@ use crate::{Gateway, Times};
 pub(crate) enum Next {
     Go(Permit),
     Wait(Duration),
+    /// A human has to say yes.
+    Hold(Box<Held>),
 }
 
 /// How long a call may be kept waiting in all, and that it still has someone waiting for it.
@@ -68,6 +73,11 @@ impl Patience {
         Ok(())
     }
 
+    /// Waits until the caller leaves.
+    pub(crate) async fn caller_leaves(&self) {
+        self.caller_left.cancelled().await;
+    }
+
     /// Nothing is sent for a caller that has left.
     pub(crate) fn check(&self) -> Result<(), Problem> {
         if self.caller_left.is_cancelled() { Err(caller_left()) } else { Ok(()) }
@@ -75,7 +85,7 @@ impl Patience {
 }
 
 /// Nobody reads this.
-fn caller_left() -> Problem {
+pub(crate) fn caller_left() -> Problem {
     Problem::new(499, "caller-left", "the caller has left", NextAction::Stop)
 }
 
@@ -90,18 +100,44 @@ pub(crate) fn act_on(gateway: &Gateway, call: &Call, dispatch: &Dispatch, decisi
         Outcome::Proceed(permit) => return Ok(Next::Go(permit)),
         Outcome::Slow { milliseconds, .. } => return Ok(Next::Wait(Duration::from_millis(u64::from(milliseconds)))),
         Outcome::Hold { by, reason } => {
-            let detail = format!("a human has to approve this: {}", reason.display(gateway.host.symbols()));
-            attributed(
-                gateway,
-                Problem::new(409, "approval-needed", detail, NextAction::AskForApproval),
-                by,
-                Some(&reason),
-            )
+            let words = reason.display(gateway.host.symbols());
+            let needs = call.least_worst_case(gateway, dispatch, decision.floor);
+            let held = Held {
+                problem: attributed(gateway, approval_needed(&words), by, Some(&reason)),
+                policy: by_name(gateway, by).to_string(),
+                rule: gateway.host.symbols().display(reason.code).to_string(),
+                reason: words,
+                needs,
+            };
+            return Ok(Next::Hold(Box::new(held)));
         }
         Outcome::Refuse { by, cause } => refused(gateway, dispatch, by, cause),
     };
     gateway.accounts.count_refused(dispatch);
     Err(with_decision(problem, call))
+}
+
+fn approval_needed(reason: &str) -> Problem {
+    let detail = format!("a human has to approve this: {reason}");
+    Problem::new(409, "approval-needed", detail, NextAction::AskForApproval)
+}
+
+/// Somebody approved it, and not by as much as a ceiling of the ledger asks for: they are asked for more.
+pub(crate) fn above_the_ceiling(refusal: &book::Refusal) -> Held {
+    let left = refusal.standing.headroom();
+    let reason = format!("`{}` has {left} left, and this can cost {}", refusal.account, refusal.amount);
+    let needs = refusal.amount.saturating_sub(left);
+    let problem = approval_needed(&reason).with("policy", "ledger").with("budget", &*refusal.budget);
+    let problem = problem.with("remaining", left.to_string()).with("owner", refusal.owner.as_deref());
+    Held { problem, policy: "ledger".to_owned(), rule: refusal.budget.to_string(), reason, needs }
+}
+
+/// A kill switch says that it must not go on, in the middle of it.
+pub(crate) fn stopped(gateway: &Gateway, stopped: &Stopped) -> Problem {
+    let symbols = gateway.host.symbols();
+    Problem::new(503, "stopped", stopped.reason.display(symbols), NextAction::Stop)
+        .with("policy", &*stopped.policy)
+        .with("rule", &*symbols.display(stopped.reason.code))
 }
 
 fn refused(gateway: &Gateway, dispatch: &Dispatch, by: Source, cause: Refusal) -> Problem {
@@ -193,11 +229,15 @@ pub(crate) fn switched_off(gateway: &Gateway, switch: &Switch, now_ms: u64) -> P
         .with("rule", &*gateway.host.symbols().display(switch.reason.code))
 }
 
+fn by_name(gateway: &Gateway, by: Source) -> Arc<str> {
+    match by {
+        Source::Host => "host".into(),
+        Source::Policy(policy, _) => gateway.host.policy_name(policy),
+    }
+}
+
 fn attributed(gateway: &Gateway, problem: Problem, by: Source, reason: Option<&Reason>) -> Problem {
-    let problem = match by {
-        Source::Host => problem.with("policy", "host"),
-        Source::Policy(policy, _) => problem.with("policy", &*gateway.host.policy_name(policy)),
-    };
+    let problem = problem.with("policy", &*by_name(gateway, by));
     let Some(reason) = reason else { return problem };
     let problem = problem.with("rule", &*gateway.host.symbols().display(reason.code));
     if reason.unit == Unit::None { problem } else { problem.with("actual", reason.actual).with("limit", reason.limit) }

@@ -2,6 +2,8 @@
 
 mod admin;
 mod agents;
+mod approvals;
+mod attending;
 mod backends;
 mod bounds;
 mod formats;

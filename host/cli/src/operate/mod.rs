@@ -1,5 +1,6 @@
 //! Commands for a gateway that runs: each is one request to its admin listener, and what came of it.
 
+pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod budgets;
 pub(crate) mod generations;

@@ -9,6 +9,7 @@
 //! | what was changed | `audit.rs` |
 
 mod access;
+mod approvals;
 pub(crate) mod audit;
 mod budgets;
 mod generations;
@@ -27,6 +28,7 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 pub use access::CreateToken;
+pub use approvals::{Approve, Beneficiary, Deny};
 use audit::AuditEntry;
 pub use budgets::SetLimit;
 pub use generations::RollBack;
@@ -118,6 +120,10 @@ async fn perform(operation: Operation, ask: Ask) -> Answered {
         Operation::Switches => Ok(switches::list(&ask.gateway)),
         Operation::Engage => switches::kill(ask).await,
         Operation::Lift => switches::unkill(ask).await,
+        Operation::Approvals => approvals::list(&ask),
+        Operation::Approval => approvals::one(&ask),
+        Operation::Approve => approvals::approve(ask).await,
+        Operation::Deny => approvals::deny(ask).await,
         Operation::Budgets => budgets::list(&ask),
         Operation::SetLimit => budgets::set_limit(ask).await,
         Operation::Report => reports::report(ask).await,

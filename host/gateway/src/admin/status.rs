@@ -19,6 +19,7 @@ pub(super) fn status(gateway: &Gateway) -> Value {
         "backends": backends(gateway),
         "records": records(gateway),
         "switches": engaged(gateway).len(),
+        "approvals": super::approvals::pending(gateway),
         "keys": { "in_force": gateway.keys.in_force(), "known": gateway.keys.count() },
         "untold": gateway.untold.document(),
         "unmetered": gateway.unmetered.document(),

@@ -99,6 +99,11 @@ impl Meter {
         self.next_number
     }
 
+    /// The output so far in tokens, at least: each piece of text is one or more.
+    pub(crate) const fn at_least(&self) -> u64 {
+        self.deltas
+    }
+
     pub(crate) fn metered(&self) -> Metered {
         Metered {
             usage: if self.finished { self.usage.whole(self.endpoint) } else { None },

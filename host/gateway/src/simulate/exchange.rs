@@ -48,7 +48,7 @@ impl Exchange {
         cached: impl FnOnce(u64) -> bool,
     ) -> Self {
         let limits = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
-        let limit = limits.iter().find_map(|name| asked.get(name)?.as_u64());
+        let limit = limits.iter().find_map(|name| asked.get(name)?.as_u64()).filter(|_| plan.keeps_limit);
         let limit = if endpoint.writes() { limit } else { Some(0) };
         let output = limit.map_or(plan.output, |limit| plan.output.min(limit));
         let model = asked.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub(super) output: u64,
     pub(super) pace: Duration,
     pub(super) tells_usage: bool,
+    /// It keeps to the request's limit, as not every server does.
+    pub(super) keeps_limit: bool,
     /// The answer's number, from which its id is made.
     pub(super) number: u64,
 }
@@ -40,7 +42,7 @@ const MAX_OUTPUT: u64 = 100_000;
 
 impl Plan {
     /// The plan for a body. The header holds words, separated by commas: `rate-limit`, `overloaded`, `error`, `bad-request`,
-    /// `garbage`, `break-after=N`, `stall-after=N`, `error-after=N` (tokens), `no-usage`, `output=N` (tokens), `pace=N` (milliseconds).
+    /// `garbage`, `break-after=N`, `stall-after=N`, `error-after=N` (tokens), `no-usage`, `ignore-limit`, `output=N` (tokens), `pace=N` (milliseconds).
     pub(super) fn read(script: &Script, header: Option<&str>, body: &[u8]) -> Result<Self, String> {
         let number = Reference::of(&format!("{} {}", script.seed, String::from_utf8_lossy(body))).as_u64();
         let mut plan = Self {
@@ -49,6 +51,7 @@ impl Plan {
             output: 16 + (number >> 32) % 240,
             pace: script.pace,
             tells_usage: true,
+            keeps_limit: true,
             number,
         };
         for word in
@@ -75,6 +78,7 @@ impl Plan {
             ("break-after", Some(tokens)) => self.fault = Some(Fault::BreakAfter(tokens)),
             ("stall-after", Some(tokens)) => self.fault = Some(Fault::StallAfter(tokens)),
             ("error-after", Some(tokens)) => self.fault = Some(Fault::ErrorAfter(tokens)),
+            ("ignore-limit", None) => self.keeps_limit = false,
             ("no-usage", None) => self.tells_usage = false,
             ("output", Some(tokens)) => self.output = tokens.min(MAX_OUTPUT),
             ("pace", Some(milliseconds)) => self.pace = Duration::from_millis(milliseconds),
