@@ -1,4 +1,5 @@
-//! Both lanes into a policy say the same: the shipped policies, about any dispatch, call after call.
+//! Both lanes into a policy say the same: the shipped policies, and one that says every fact, about any dispatch, call after
+//! call.
 
 use proptest::prelude::*;
 use tollgate_core::{
@@ -17,8 +18,10 @@ fn host(lane: &str) -> Host {
         .into_iter()
         .fold(Chain::new(), |chain, name| chain.policy(&shipped(name)));
     // In shadow, so that no verdict of one keeps another from being asked.
-    let host =
-        chain.policy(&shipped("budget").called("again").key("mode = \"shadow\"")).host().expect("what ships loads");
+    let shadow = "mode = \"shadow\"";
+    let every_fact = PolicyEntry::guest("every-fact").config("as = \"every-fact\"").key(&lane).key(shadow);
+    let chain = chain.policy(&shipped("budget").called("again").key(shadow)).policy(&every_fact);
+    let host = chain.host().expect("what ships loads");
     host.engage(Switch {
         selector: Selector::Scope(ScopeKind::Team, Reference::of("stopped")),
         mode: SwitchMode::Drain,

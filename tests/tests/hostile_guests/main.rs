@@ -143,6 +143,7 @@ guests! {
         is_refused(guest, "as budget it says `slow` where its facts are lent and `proceed` through the component");
     };
     // It behaves, and only wants to be asked for.
+    every_fact: "every-fact" |guest| is_refused(guest, "its configuration does not pass its schema");
     witness: "witness" |guest| is_refused(guest, "its configuration does not pass its schema");
     numbered: "numbered" |guest| is_refused(guest, "its configuration does not pass its schema");
 }
