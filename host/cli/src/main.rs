@@ -2,10 +2,12 @@
 
 mod against;
 mod bench;
+mod check;
 mod data;
 mod decide;
 mod demo;
 mod import;
+mod init;
 mod keys;
 mod kill;
 mod ledger;
@@ -39,6 +41,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write a configuration for real traffic, in which every policy looks on.
+    Init(init::InitArguments),
     /// Stand before your models: decide every call, meter it, settle it.
     Serve(serve::ServeArguments),
     /// Say who may ask, and what each may claim.
@@ -107,6 +111,7 @@ enum PolicyCommand {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Init(arguments) => init::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Keys(command) => keys::run(command),
         Command::Kill(arguments) => kill::kill(&arguments),

@@ -16,6 +16,7 @@ use tollgate_gateway::{
     AdminClient, Bounds, KeyFile, Running, Script, Settings, SimulatedProvider, Times, TlsFiles, telemetry,
 };
 
+use crate::check;
 use crate::logging::LogArguments;
 use crate::output;
 use crate::setup::{self, SetupArguments};
@@ -26,10 +27,16 @@ pub(crate) const ADMIN_FILE: &str = "admin.json";
 #[derive(Args)]
 pub(crate) struct ServeArguments {
     #[command(flatten)]
-    setup: SetupArguments,
-    /// The folder of the ledger and the engaged switches.
+    pub(crate) setup: SetupArguments,
+    /// Only tell the mistakes of the configuration, each with its line; opens no socket and no ledger.
+    #[arg(long)]
+    check: bool,
+    /// Tell them as one JSON object.
+    #[arg(long, requires = "check")]
+    pub(crate) json: bool,
+    /// The folder of the ledger, the keys and the engaged switches.
     #[arg(long, value_name = "FOLDER", default_value = ".tollgate")]
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     /// Where clients are answered.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4800")]
     listen: SocketAddr,
@@ -47,15 +54,18 @@ pub(crate) struct ServeArguments {
     tls_key: Option<PathBuf>,
     /// A price table in LiteLLM's format, over the built-in one.
     #[arg(long, value_name = "FILE")]
-    prices: Option<PathBuf>,
+    pub(crate) prices: Option<PathBuf>,
     /// Answer for backends without a `url` with a simulated provider. It does so by itself where no configuration is given.
     #[arg(long)]
-    simulate: bool,
+    pub(crate) simulate: bool,
     #[command(flatten)]
     log: LogArguments,
 }
 
 pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
+    if arguments.check {
+        return check::run(arguments);
+    }
     let mut configuration = arguments.setup.configuration()?;
     check_addresses(arguments, &configuration)?;
     // Whatever becomes of the file until it is read again: what others can reach takes keys.
@@ -93,7 +103,7 @@ fn check_addresses(arguments: &ServeArguments, configuration: &Configuration) ->
 }
 
 /// What the listeners prove themselves by: the arguments' word, else the configuration's, whose files are beside it.
-fn tls_files(arguments: &ServeArguments, configuration: &Configuration) -> anyhow::Result<Option<TlsFiles>> {
+pub(crate) fn tls_files(arguments: &ServeArguments, configuration: &Configuration) -> anyhow::Result<Option<TlsFiles>> {
     let folder = arguments.setup.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     match (&arguments.tls_cert, &arguments.tls_key) {
         (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate: certificate.clone(), key: key.clone() })),

@@ -14,6 +14,7 @@ mod keys;
 mod limits;
 mod records;
 mod reload;
+mod review;
 mod telemetry;
 mod tls;
 
@@ -23,6 +24,7 @@ pub use keys::KeyRules;
 pub use limits::Limits;
 pub use records::RecordRules;
 pub use reload::{CandidateConfiguration, CandidateRules, PurityRules, QuarantineRules, ReloadRules};
+pub use review::{Mistake, Review};
 pub use telemetry::TelemetryRules;
 pub use tls::TlsConfiguration;
 
@@ -277,27 +279,39 @@ impl Configuration {
     }
 
     fn check(&self) -> Result<(), ConfigurationError> {
+        self.mistakes().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// What was read and cannot be meant.
+    fn mistakes(&self) -> Vec<ConfigurationError> {
+        let mut mistakes = Vec::new();
         if self.version != CONFIGURATION_VERSION {
-            return Err(ConfigurationError::Version { found: self.version });
+            mistakes.push(ConfigurationError::Version { found: self.version });
         }
-        self.check_key_rules()?;
-        self.check_gateway_rules()?;
-        self.check_backends()?;
-        self.check_reload_rules()?;
-        self.records.check()?;
-        self.telemetry.check()?;
-        unique("models", self.models.iter().map(|model| model.name.as_str()))?;
-        unique("backends", self.backends.iter().map(|backend| backend.name.as_str()))?;
-        unique("policies", self.policies.iter().map(|policy| policy.name.as_str()))?;
+        let checks = [
+            self.check_key_rules(),
+            self.check_gateway_rules(),
+            self.check_reload_rules(),
+            self.records.check(),
+            self.telemetry.check(),
+            unique("models", self.models.iter().map(|model| model.name.as_str())),
+            unique("backends", self.backends.iter().map(|backend| backend.name.as_str())),
+            unique("policies", self.policies.iter().map(|policy| policy.name.as_str())),
+            self.check_budget_names(),
+        ];
+        mistakes.extend(checks.into_iter().filter_map(Result::err));
+        mistakes.extend(self.backends.iter().filter_map(BackendConfiguration::mistake));
         let tiers = self.tiers();
         for backend in &self.backends {
-            for model in &backend.models {
-                if !tiers.contains_key(model.as_str()) {
-                    let (backend, model) = (backend.name.clone(), model.clone());
-                    return Err(ConfigurationError::UnknownModel { backend, model });
-                }
+            for model in backend.models.iter().filter(|model| !tiers.contains_key(model.as_str())) {
+                let (backend, model) = (backend.name.clone(), model.clone());
+                mistakes.push(ConfigurationError::UnknownModel { backend, model });
             }
         }
+        mistakes
+    }
+
+    fn check_budget_names(&self) -> Result<(), ConfigurationError> {
         let mut named = BTreeSet::new();
         let again = self.budgets.iter().find(|budget| !named.insert(&budget.name));
         again.map_or(Ok(()), |budget| Err(ConfigurationError::SameBudget { name: budget.name.to_string() }))

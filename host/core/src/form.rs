@@ -57,7 +57,7 @@ pub fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, FormError> {
 /// # Errors
 /// The first mistake of form.
 pub fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T, FormError> {
-    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let text = without_mark(text);
     let reader = toml::Deserializer::parse(text).map_err(|error| toml_error(text, String::new(), &error))?;
     serde_path_to_error::deserialize(reader).map_err(|error| toml_error(text, field(error.path()), error.inner()))
 }
@@ -74,17 +74,21 @@ fn json_error(field: String, error: &serde_json::Error) -> FormError {
     FormError { line: line.max(1), column: column.max(1), field, problem: reworded(problem, "an object") }
 }
 
-fn toml_error(text: &str, field: String, error: &toml::de::Error) -> FormError {
-    let start = error.span().map_or(0, |span| span.start);
-    let before = text.get(..start).unwrap_or(text);
+pub(crate) fn toml_error(text: &str, field: String, error: &toml::de::Error) -> FormError {
+    let (line, column) = place(text, error.span().map_or(0, |span| span.start));
+    FormError { line, column, field, problem: reworded(error.message(), "a table") }
+}
+
+/// The line and the column, in characters, of a byte; both from 1.
+pub(crate) fn place(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
     let column = before.chars().rev().take_while(|character| *character != '\n').count();
-    let line = before.matches('\n').count();
-    FormError {
-        line: line.saturating_add(1),
-        column: column.saturating_add(1),
-        field,
-        problem: reworded(error.message(), "a table"),
-    }
+    (before.matches('\n').count().saturating_add(1), column.saturating_add(1))
+}
+
+/// A text without the mark that some editors put before it.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
 /// A message in the words of a document instead of those of Rust. Nothing is decided by its text: a message that is

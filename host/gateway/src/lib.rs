@@ -40,6 +40,7 @@ mod looking;
 mod outcomes;
 mod private_file;
 mod records;
+mod review;
 mod serving;
 mod sessions;
 mod settle;
@@ -66,6 +67,7 @@ pub use keys::{
     KeyDocument, KeyFile, KeyFileError, NewKey, OwnScope, OwnScopeError, Right, SecretDocument, SecretHash,
 };
 pub use records::{NamesOf, RECORDS_FOLDER, policy_set};
+pub use review::{About as FoundAbout, Found, review};
 pub use simulate::{BillLine, Billed, Received, Script, SimulatedProvider};
 pub use switches::{Evidence, RestoreError, SwitchDocument};
 pub use tls::{TlsError, TlsFiles};

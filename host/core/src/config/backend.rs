@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Configuration, ConfigurationError};
+use super::ConfigurationError;
 use crate::{Hosting, Milliseconds};
 
 /// A backend and the models it serves. Files are taken from the configuration's folder.
@@ -121,15 +121,9 @@ impl BackendConfiguration {
     }
 }
 
-impl Configuration {
-    pub(super) fn check_backends(&self) -> Result<(), ConfigurationError> {
-        self.backends.iter().find_map(BackendConfiguration::mistake).map_or(Ok(()), Err)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::Configuration;
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
