@@ -44,7 +44,9 @@ pub use document::{
     AccountDocument, AttemptsDocument, CandidateDocument, DispatchDocument, DocumentError, SpendingDocument,
 };
 pub use duration::{Milliseconds, MillisecondsError};
-pub use history::{CounterBy, CounterEvent, CounterRule, Failure, History, Movement, Report, Status};
+pub use history::{
+    CounterBy, CounterEvent, CounterRule, Failure, History, Memory, Movement, Remembered, Report, Status,
+};
 pub use money::{MoneyError, MoneyProblem, NANODOLLARS_PER_DOLLAR, Nanodollars};
 pub use ruling::Ruling;
 pub use scope::{Reference, Scope, ScopeKind, ScopeKindError};

@@ -1,7 +1,7 @@
 //! All that the gateway asks of the ledger: facts before a dispatch, a reservation for it, and its end.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -51,8 +51,10 @@ impl Accounts {
     pub(crate) fn open(folder: &Path, configuration: &Configuration, host: &Host) -> Result<Self, OpenError> {
         let budgets = Budgets::new(configuration.budgets.clone())?.with_owners(host.symbols());
         let history = History::new(configuration.attempts, host.counters(), History::REMEMBERED);
+        let now_ms = clock::now_ms();
+        let ledger = Ledger::open(folder, budgets, Options::default(), now_ms)?;
         Ok(Self {
-            ledger: Ledger::open(folder, budgets, Options::default(), clock::now_ms())?.with_history(history),
+            ledger: ledger.remembering(history, Arc::clone(host.symbols()), now_ms)?,
             sketches: Mutex::new(Sketches::new(Prior::default())),
             released: Notify::new(),
         })

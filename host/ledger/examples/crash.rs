@@ -17,10 +17,14 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use support::{Random, finish, number};
-use tollgate_core::{Nanodollars, ScopeKind};
+use tollgate_core::config::AttemptRules;
+use tollgate_core::{
+    Dispatch, Failure, History, Nanodollars, Reference, Report, ScopeKind, ScopePath, Status as Ended, Symbol, Symbols,
+};
 use tollgate_ledger::book::{Budget, Budgets, Dimension, Request, ReservationId, Resolution, Settlement, Status};
 use tollgate_ledger::store::Sqlite;
 use tollgate_ledger::{DATABASE, Ledger, Options};
@@ -31,10 +35,13 @@ fn open(folder: &Path) -> Ledger {
     let budget = |kind| Budget::each(kind, Nanodollars::from_dollars(1_000_000).unwrap());
     let budgets =
         Budgets::new([ScopeKind::Organisation, ScopeKind::Team, ScopeKind::Run].map(budget).to_vec()).unwrap();
-    Ledger::open(folder, budgets, Options { resident_accounts: 64, ..Options::default() }, 0).unwrap()
+    let ledger = Ledger::open(folder, budgets, Options { resident_accounts: 64, ..Options::default() }, 0).unwrap();
+    let history = History::new(AttemptRules::default(), Vec::new(), 100_000);
+    ledger.remembering(history, Arc::new(Symbols::new()), 0).unwrap()
 }
 
-/// Works until it is killed, and says what it was promised: `S id amount` was sent, `P id cost` is posted.
+/// Works until it is killed, and says what it was promised: `S id amount` was sent, `P id cost` is posted, `A task count` is how
+/// often that task has failed.
 fn child(folder: &Path, round: u64) {
     let ledger = open(folder);
     std::thread::scope(|scope| {
@@ -45,6 +52,7 @@ fn child(folder: &Path, round: u64) {
                 for turn in 0_u64.. {
                     let id = u128::from(round) << 64 | u128::from(thread) << 48 | u128::from(turn);
                     dispatch(ledger, id, turn, &mut random);
+                    fail(ledger, round << 16 | thread, turn + 1);
                 }
             });
         }
@@ -79,12 +87,38 @@ fn dispatch(ledger: &Ledger, number: u128, now_ms: u64, random: &mut Random) {
     say(format!("P {number} {cost}\n"));
 }
 
+/// One more attempt at a task of its own that failed.
+fn fail(ledger: &Ledger, task: u64, times: u64) {
+    ledger.outcome(&Report {
+        task: Reference::from_u64(task),
+        scopes: ScopePath::default(),
+        task_type: Symbol::UNKNOWN,
+        started_ms: times,
+        ended_ms: times,
+        tier: None,
+        status: Ended::Failed(Failure::Timeout),
+        context: None,
+        proposal: None,
+        productive: None,
+    });
+    std::io::stdout().write_all(format!("A {task} {times}\n").as_bytes()).unwrap();
+}
+
+/// How often a task has failed, as policies are told.
+fn failed(ledger: &Ledger, task: u64) -> u64 {
+    let mut dispatch = Dispatch { task: Some(Reference::from_u64(task)), ..Dispatch::default() };
+    ledger.inform(&mut dispatch, &ledger.path(&[]).unwrap()).unwrap();
+    dispatch.attempts.failed.into()
+}
+
 #[derive(Default)]
 struct Tally {
     acknowledged: u64,
     missing: u64,
     sent_unresolved: u64,
     sent_lost: u64,
+    attempts: u64,
+    attempts_lost: u64,
     unclean: u64,
 }
 
@@ -98,7 +132,7 @@ fn round(folder: &Path, round: u64, random: &mut Random, tally: &mut Tally) {
     std::thread::sleep(life.saturating_sub(began.elapsed()));
     process.kill().unwrap();
     process.wait().unwrap();
-    let (mut sent, mut posted) = (BTreeMap::new(), BTreeMap::new());
+    let (mut sent, mut posted, mut attempts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for line in reader.join().unwrap() {
         let mut words = line.split(' ');
         let said = (
@@ -109,6 +143,7 @@ fn round(folder: &Path, round: u64, random: &mut Random, tally: &mut Tally) {
         match said {
             (Some("S"), Some(id), Some(amount)) => drop(sent.insert(id, amount)),
             (Some("P"), Some(id), Some(cost)) => drop(posted.insert(id, cost)),
+            (Some("A"), Some(task), Some(times)) => drop(attempts.insert(u64::try_from(task).unwrap(), times)),
             // Cut off by the kill: nobody was told.
             _ => {}
         }
@@ -118,6 +153,11 @@ fn round(folder: &Path, round: u64, random: &mut Random, tally: &mut Tally) {
         tally.acknowledged += 1;
         let expected = Status::Ended(Resolution::Posted(Nanodollars::new(*cost)));
         tally.missing += u64::from(ledger.status(ReservationId(*id)).unwrap() != Some(expected));
+    }
+    for (task, times) in &attempts {
+        tally.attempts += times;
+        // The one under way when it was killed counts, too.
+        tally.attempts_lost += u64::from(!(*times..=times + 1).contains(&failed(&ledger, *task)));
     }
     for (id, amount) in sent.iter().filter(|(id, _)| !posted.contains_key(*id)) {
         tally.sent_unresolved += 1;
@@ -152,7 +192,8 @@ fn main() -> ExitCode {
     let figures = serde_json::json!({
         "task": "crash ledger", "seed": seed, "kills": kills, "acknowledged_posts": tally.acknowledged,
         "missing": tally.missing, "sent_unresolved": tally.sent_unresolved, "sent_lost": tally.sent_lost,
-        "unclean": tally.unclean, "seconds": began.elapsed().as_secs(),
+        "attempts": tally.attempts, "attempts_lost": tally.attempts_lost, "unclean": tally.unclean, "seconds": began.elapsed().as_secs(),
     });
-    finish(&figures, tally.missing == 0 && tally.sent_lost == 0 && tally.unclean == 0 && tally.acknowledged > 0)
+    let lost = tally.missing + tally.sent_lost + tally.attempts_lost + tally.unclean;
+    finish(&figures, lost == 0 && tally.acknowledged > 0 && tally.attempts > 0)
 }

@@ -62,6 +62,6 @@ fn main() -> ExitCode {
         "task": "scopes ledger", "scopes": scopes, "resident_accounts": resident, "most_resident_mib": memory, "looked_at": LOOKS,
         "wrong": wrong, "seconds": began.elapsed().as_secs(),
     });
-    let bounded = resident <= RESIDENT + RESIDENT / 10 && memory.is_none_or(|memory| memory <= MOST_MEBIBYTES);
+    let bounded = resident <= RESIDENT && memory.is_none_or(|memory| memory <= MOST_MEBIBYTES);
     finish(&figures, wrong == 0 && bounded)
 }

@@ -345,7 +345,7 @@ impl Host {
 
     /// The table of names.
     #[must_use]
-    pub fn symbols(&self) -> &Symbols {
+    pub fn symbols(&self) -> &Arc<Symbols> {
         &self.symbols
     }
 

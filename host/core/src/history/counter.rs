@@ -52,11 +52,12 @@ const PARTS: usize = 16;
 pub(super) struct Counters {
     rules: ArcSwap<Vec<CounterRule>>,
     /// By the rule itself, so that the same rule goes on counting where another generation of policies declares it.
-    counts: Bounded<(CounterRule, Reference), Count>,
+    pub(super) counts: Bounded<(CounterRule, Reference), Count>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Count {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Count {
     total: u64,
     parts: [(u64, u64); PARTS],
 }

@@ -8,12 +8,14 @@
 mod bounded;
 mod counter;
 mod finished;
+mod remembered;
 mod spend;
 mod task;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
 
 use crate::config::AttemptRules;
 use crate::{Candidate, Dispatch, Nanodollars, Reference, ScopeKind, ScopePath, Symbol, Tier};
@@ -22,6 +24,7 @@ use bounded::Bounded;
 use counter::Counters;
 pub use counter::{CounterBy, CounterEvent, CounterRule};
 use finished::FinishedRuns;
+pub use remembered::{Memory, Remembered};
 use spend::Rates;
 use task::TaskHistory;
 
@@ -66,7 +69,8 @@ pub struct Movement {
 }
 
 /// How a dispatch ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// The task moved on; reported by someone with the right to say so.
     Succeeded,
@@ -81,7 +85,8 @@ pub enum Status {
 }
 
 /// In which way it failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Failure {
     /// It ran out of time.
     Timeout,

@@ -1,5 +1,7 @@
 //! What scopes have spent in the last minutes, and runs in all. Budgets are the ledger's: this is told by it.
 
+use serde::{Deserialize, Serialize};
+
 use super::Movement;
 use super::bounded::Bounded;
 use crate::{Nanodollars, Reference, ScopeKind, ScopePath, Spending};
@@ -11,11 +13,12 @@ const MINUTE_MS: u64 = 60_000;
 /// What each scope spent in the last minutes, and each run in all.
 #[derive(Debug)]
 pub(super) struct Rates {
-    scopes: Bounded<(ScopeKind, Reference), Rate>,
+    pub(super) scopes: Bounded<(ScopeKind, Reference), Rate>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Rate {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Rate {
     /// Spent and held, however long ago.
     total: Nanodollars,
     /// Spend in the minute whose number is beside it, at that number modulo the length.

@@ -1,10 +1,13 @@
 //! The failed attempts of one task, and the loop it is in.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Failure, Report, Status};
 use crate::config::AttemptRules;
 use crate::{Attempts, Repetition, Tier};
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct TaskHistory {
     failed: u32,
     rejections: u32,
@@ -14,7 +17,7 @@ pub(super) struct TaskHistory {
 }
 
 /// Failures without an idle gap between one and the next.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Streak {
     length: u32,
     started_ms: u64,

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use tollgate_core::{Bounds, Budget, MAX_AMOUNT, MAX_THRESHOLDS, Nanodollars};
 
 use super::budget::{AccountId, PathAccount};
+use super::quiet::Quiet;
 
 /// What was spent and is reserved in one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub(super) struct Account {
     pub(super) touched: u64,
     /// Reservations that hold a place in it.
     pub(super) open: u32,
+    /// How much may be spent in a window without a word about it.
+    pub(super) quiet: Option<Quiet>,
 }
 
 /// Money cannot be added to an account: the sum is past [`MAX_AMOUNT`].
@@ -80,7 +83,34 @@ impl Account {
             rule,
             touched: 0,
             open: 0,
+            quiet: None,
         }
+    }
+
+    /// [`AccountState::cross`], after which so much is spent in that window; mostly nothing has changed.
+    pub(super) fn cross(&mut self, budget: &Budget, start_ms: u64, spent: Nanodollars) -> Crossing {
+        if self.quiet.is_some_and(|quiet| quiet.covers(start_ms, spent)) {
+            return Crossing::default();
+        }
+        let crossing = self.state.cross(budget, start_ms);
+        // What is spent in one part of a rolling window says little.
+        self.quiet = match &crossing.standing {
+            Some(standing) if budget.window.rolling_ms().is_none() => {
+                Some(Quiet::around(budget, start_ms, standing, crossing.now))
+            }
+            _ => None,
+        };
+        crossing
+    }
+
+    /// Arms the thresholds that spend no longer reaches under another limit: what has changed then, for storage. One that it
+    /// reaches now is told with the next spend.
+    pub(super) fn rearm(&mut self, budget: &Budget) -> Option<(AccountId, u64, u16)> {
+        self.quiet = None;
+        let Balance { bounds, crossed: before, .. } = self.state.current().copied()?;
+        let crossed = before & self.state.cross(budget, bounds.start_ms).now;
+        self.state.window_mut(bounds.start_ms)?.crossed = crossed;
+        (crossed != before).then_some((self.id, bounds.start_ms, crossed))
     }
 }
 
@@ -157,8 +187,19 @@ impl AccountState {
         self.windows.iter().rev().find(|window| window.bounds.start_ms == start_ms)
     }
 
-    fn window_mut(&mut self, start_ms: u64) -> Option<&mut Balance> {
+    pub(super) fn window_mut(&mut self, start_ms: u64) -> Option<&mut Balance> {
         self.windows.iter_mut().rev().find(|window| window.bounds.start_ms == start_ms)
+    }
+
+    /// Whether so much more fits below the ceiling in that window, approvals aside.
+    pub(super) fn fits(&self, budget: &Budget, start_ms: u64, amount: Nanodollars) -> bool {
+        match self.window(start_ms) {
+            Some(window) if budget.window.rolling_ms().is_none() => {
+                let hard = self.ceiling(budget).1.saturating_add(window.carried);
+                window.used().checked_add(amount).is_some_and(|sum| sum <= hard)
+            }
+            _ => self.standing(budget, start_ms).headroom() >= amount,
+        }
     }
 
     /// Whether so much more can be held or spent in that window without leaving what storage can hold.
@@ -168,10 +209,11 @@ impl AccountState {
     }
 
     /// Moves money in the window that began at `start_ms`. A window that no longer counts (a late correction) is
-    /// changed in storage alone. The caller has checked [`Self::has_room`], and releases only what it held.
-    pub(super) fn apply(&mut self, start_ms: u64, change: Change) {
+    /// changed in storage alone. The caller has checked [`Self::has_room`], and releases only what it held. Answers with what is
+    /// spent in it now.
+    pub(super) fn apply(&mut self, start_ms: u64, change: Change) -> Nanodollars {
         let Some(window) = self.window_mut(start_ms) else {
-            return;
+            return Nanodollars::ZERO;
         };
         let plus = |balance: Nanodollars, more: Nanodollars| balance.checked_add(more);
         let minus =
@@ -180,6 +222,7 @@ impl AccountState {
         let spent = minus(plus(window.spent, change.spend), change.refund);
         window.reserved = reserved.expect("a reservation releases what it holds, once");
         window.spent = spent.expect("a correction takes back what was posted, once");
+        window.spent
     }
 
     /// The thresholds that spend has newly reached, as bits; one that was reached is armed again only after spend has
@@ -212,18 +255,6 @@ impl AccountState {
             now: window.crossed,
             start_ms,
             standing: Some(standing),
-        }
-    }
-
-    /// Arms the thresholds that spend no longer reaches under another limit. One that it reaches now is told with the next
-    /// spend.
-    pub(super) fn rearm(&mut self, budget: &Budget) {
-        let Some(Balance { bounds, crossed: before, .. }) = self.current().copied() else {
-            return;
-        };
-        let reached = self.cross(budget, bounds.start_ms).now;
-        if let Some(window) = self.window_mut(bounds.start_ms) {
-            window.crossed = before & reached;
         }
     }
 }

@@ -36,6 +36,8 @@ mod budget;
 mod entry;
 mod errors;
 mod hashing;
+mod places;
+mod quiet;
 mod raise;
 mod reserve;
 mod resolved;
@@ -144,19 +146,19 @@ impl Book {
 
     /// Puts other budgets in force. Paths made before are stale; what is reserved stays reserved, and accounts whose budget
     /// is gone are settled without it, and found again when it comes back.
-    pub fn replace_budgets(&mut self, budgets: Budgets) {
+    pub fn replace_budgets(&mut self, budgets: Budgets, effects: &mut Effects) {
         let budgets = budgets.after(&self.budgets);
         for account in self.accounts.iter_mut().flatten() {
             account.rule = budgets.index(&account.budget).unwrap_or(usize::MAX);
             if let Some(budget) = budgets.rules.get(account.rule) {
-                account.state.rearm(budget);
+                effects.crossed.extend(account.rearm(budget));
             }
         }
         self.budgets = budgets;
     }
 
-    /// Changes a budget's limit and ceiling, from the next reservation on. Nothing that was reserved or spent changes.
-    /// Answers with what they were.
+    /// Changes a budget's limit and ceiling, from the next reservation on. Nothing that was reserved or spent changes; thresholds
+    /// that spend no longer reaches can be reached again. Answers with what they were.
     ///
     /// # Errors
     /// When there is no such budget, or the ceiling is below the limit.
@@ -165,6 +167,7 @@ impl Book {
         name: &str,
         limit: Nanodollars,
         hard: Nanodollars,
+        effects: &mut Effects,
     ) -> Result<(Nanodollars, Nanodollars), LimitError> {
         let index = self.budgets.index(name).ok_or_else(|| LimitError::Unknown { name: name.into() })?;
         let budget = self.budgets.rules.get_mut(index).ok_or_else(|| LimitError::Unknown { name: name.into() })?;
@@ -172,6 +175,9 @@ impl Book {
         changed.check()?;
         let before = (budget.limit, budget.hard);
         *budget = Arc::new(changed);
+        for account in self.accounts.iter_mut().flatten().filter(|account| account.rule == index) {
+            effects.crossed.extend(account.rearm(budget));
+        }
         Ok(before)
     }
 
@@ -184,6 +190,7 @@ impl Book {
         let slot = self.slot(account).ok_or_else(|| AdmitError::NotResident { label: Arc::clone(&account.label) })?;
         if let Some(account) = self.account_mut(slot) {
             account.state.grant = grant;
+            account.quiet = None;
         }
         Ok(())
     }

@@ -194,7 +194,7 @@ impl Pair {
             Op::Extend { which, total } => self.extend(which, total)?,
             Op::Limit { limit } => {
                 let (limit, hard) = (Nanodollars::new(limit), Nanodollars::new(limit + limit / 10));
-                self.book.set_limit("team", limit, hard).unwrap();
+                self.book.set_limit("team", limit, hard, &mut self.effects).unwrap();
             }
             Op::Send { which } => {
                 let open = self.naive.lines.get(which).is_some_and(|line| !matches!(line.state, State::Ended(_)));

@@ -73,7 +73,7 @@ impl Book {
             change: Change { hold: amount, ..Change::default() },
             expires_ms,
             path: path.clone(),
-            windows: windows.clone(),
+            windows: Windows::from_slice(&windows),
         });
         let path = path.clone();
         let reservation =
@@ -143,12 +143,19 @@ impl Book {
     fn roll(&mut self, account: &PathAccount, slot: u32, now_ms: u64, effects: &mut Effects) -> u64 {
         self.uses = self.uses.saturating_add(1);
         let uses = self.uses;
-        let budget = self.budgets.rules.get(account.rule);
         let known = usize::try_from(slot).ok().and_then(|slot| self.accounts.get_mut(slot)?.as_mut());
-        let (Some(budget), Some(known)) = (budget, known) else {
+        let Some(known) = known else {
             return 0;
         };
         known.touched = uses;
+        if let Some(current) = known.state.current()
+            && now_ms < current.bounds.end_ms
+        {
+            return current.bounds.start_ms;
+        }
+        let Some(budget) = self.budgets.rules.get(account.rule) else {
+            return 0;
+        };
         if let Some(opened) = known.state.roll(budget, now_ms) {
             let (budget, label) = (Arc::clone(&account.budget), Arc::clone(&account.label));
             effects.opened.push(Opened { account: account.id, budget, label, balance: opened });
@@ -181,10 +188,10 @@ impl Book {
             let Some(budget) = self.budgets.rules.get(known.rule) else {
                 continue;
             };
-            let mut standing = known.state.standing(budget, *start_ms);
-            if standing.headroom() >= amount {
+            if known.state.fits(budget, *start_ms, amount) {
                 continue;
             }
+            let mut standing = known.state.standing(budget, *start_ms);
             standing.hard = standing.hard.saturating_add(self.raises.of(path.beneficiaries(), &budget.name, now_ms));
             let least = tightest.as_ref().is_none_or(|(_, other)| standing.headroom() < other.headroom());
             if standing.headroom() < amount && least {

@@ -1,14 +1,12 @@
 //! How reservations ended, as far back as memory goes; storage knows the rest.
 
-use std::collections::VecDeque;
-use std::collections::hash_map::Entry;
 use std::fmt;
 
 use tollgate_core::Nanodollars;
 
 use super::budget::Path;
 use super::entry::{ReservationId, Windows};
-use super::hashing::ByReservation;
+use super::places::Places;
 
 /// How a reservation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,40 +54,42 @@ pub const MAX_REMEMBERED: usize = 65_536;
 /// enough for a cache.
 #[derive(Debug, Default)]
 pub(super) struct ResolvedReservations {
-    ring: VecDeque<(ReservationId, Resolved)>,
-    /// How many have left the ring.
-    left: u64,
-    /// Counted from the first that ever ended.
-    places: ByReservation<u64>,
+    ring: Vec<(ReservationId, Resolved)>,
+    /// Where in a full ring the oldest is.
+    oldest: usize,
+    places: Places,
 }
 
 impl ResolvedReservations {
     pub(super) fn get(&self, id: ReservationId) -> Option<&Resolved> {
-        let place = self.places.get(&id)?.checked_sub(self.left)?;
-        self.ring.get(usize::try_from(place).ok()?).map(|(_, resolved)| resolved)
+        self.find(id).and_then(|place| self.ring.get(place)).map(|(_, resolved)| resolved)
     }
 
     pub(super) fn insert(&mut self, id: ReservationId, resolved: Resolved) {
-        let next = self.left.saturating_add(u64::try_from(self.ring.len()).unwrap_or(u64::MAX));
-        match self.places.entry(id) {
-            Entry::Occupied(place) => {
-                let place = place.get().checked_sub(self.left).and_then(|place| usize::try_from(place).ok());
-                if let Some((_, known)) = place.and_then(|place| self.ring.get_mut(place)) {
-                    *known = resolved;
-                }
-                return;
+        if let Some(place) = self.find(id) {
+            if let Some((_, known)) = self.ring.get_mut(place) {
+                *known = resolved;
             }
-            Entry::Vacant(place) => {
-                place.insert(next);
-            }
+            return;
         }
-        if self.ring.len() >= MAX_REMEMBERED
-            && let Some((oldest, _)) = self.ring.pop_front()
-        {
-            self.places.remove(&oldest);
-            self.left = self.left.saturating_add(1);
+        if self.ring.len() < MAX_REMEMBERED {
+            self.places.insert(id, u32::try_from(self.ring.len()).expect("the ring is bounded"));
+            self.ring.push((id, resolved));
+            return;
         }
-        self.ring.push_back((id, resolved));
+        let place = u32::try_from(self.oldest).expect("the ring is bounded");
+        if let Some(oldest) = self.ring.get_mut(self.oldest) {
+            self.places.remove(oldest.0, place);
+            *oldest = (id, resolved);
+            self.places.insert(id, place);
+        }
+        self.oldest = self.oldest.saturating_add(1).checked_rem(MAX_REMEMBERED).unwrap_or(0);
+    }
+
+    fn find(&self, id: ReservationId) -> Option<usize> {
+        let at = |place: u32| usize::try_from(place).ok();
+        let is_it = |place| at(place).and_then(|place| self.ring.get(place)).is_some_and(|(known, _)| *known == id);
+        self.places.find(id, is_it).and_then(at)
     }
 }
 
@@ -105,7 +105,8 @@ mod tests {
             path: Path::restored(Vec::new()),
             windows: Windows::new(),
         };
-        let found = |resolved: &ResolvedReservations, id| resolved.get(ReservationId(id)).map(|known| known.resolution);
+        let found =
+            |resolved: &ResolvedReservations, id: u128| resolved.get(ReservationId(id)).map(|known| known.resolution);
         let many = u64::try_from(MAX_REMEMBERED).unwrap();
         for number in 0..many + 10 {
             resolved.insert(ReservationId(u128::from(number)), of(number));
@@ -114,6 +115,14 @@ mod tests {
         assert_eq!(found(&resolved, 10), Some(Resolution::Posted(Nanodollars::new(10))));
         resolved.insert(ReservationId(10), of(7));
         assert_eq!(found(&resolved, 10), Some(Resolution::Posted(Nanodollars::new(7))), "replaced where it was");
-        assert_eq!((resolved.ring.len(), resolved.places.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
+        assert_eq!(resolved.ring.len(), MAX_REMEMBERED);
+        // Twice around: whatever collided, each is found where it is.
+        for number in many + 10..many * 3 {
+            resolved.insert(ReservationId(u128::from(number)), of(number));
+        }
+        for number in 0..many * 3 {
+            let expected = (number >= many * 2).then(|| Resolution::Posted(Nanodollars::new(number)));
+            assert_eq!(found(&resolved, u128::from(number)), expected);
+        }
     }
 }

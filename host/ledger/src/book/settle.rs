@@ -224,7 +224,7 @@ impl Book {
         for ((account, slot), start_ms) in path.accounts().iter().zip(slots).zip(windows) {
             let known = usize::try_from(*slot).ok().and_then(|slot| self.accounts.get_mut(slot)?.as_mut());
             let Some(known) = known else { continue };
-            known.state.apply(*start_ms, change);
+            let spent = known.state.apply(*start_ms, change);
             if change.spend == change.refund {
                 continue;
             }
@@ -232,7 +232,7 @@ impl Book {
                 continue;
             };
             let Crossing { newly, changed, now, start_ms, standing: Some(standing) } =
-                known.state.cross(budget, *start_ms)
+                known.cross(budget, *start_ms, spent)
             else {
                 continue;
             };
@@ -297,7 +297,7 @@ impl Reservation {
             change,
             expires_ms: self.deadline_ms,
             path: self.path.clone(),
-            windows: self.windows.clone(),
+            windows: Windows::from_slice(&self.windows),
         }
     }
 }

@@ -178,15 +178,29 @@ fn thresholds_are_told_once_and_again_only_after_falling_well_below() {
     assert_eq!(desk.thresholds().len(), 0);
     // A raised limit takes it just below, then well below.
     for (limit, told) in [(DOLLAR.saturating_add(cents(8)), 0), (dollars(2), 0)] {
-        desk.book.set_limit("team", limit, limit).unwrap();
+        desk.book.set_limit("team", limit, limit, &mut Effects::default()).unwrap();
         desk.spend(&path, Nanodollars::new(1), 0);
         assert_eq!(desk.thresholds().len(), told);
     }
-    desk.book.set_limit("team", DOLLAR, DOLLAR).unwrap();
+    desk.book.set_limit("team", DOLLAR, DOLLAR, &mut Effects::default()).unwrap();
     desk.spend(&path, cents(14), 0);
     assert_eq!(desk.thresholds(), [800], "it had fallen to 425 ‰");
     desk.spend(&path, cents(80), DAY);
     assert_eq!(desk.thresholds(), [800], "a new window");
+}
+
+#[test]
+fn a_raised_limit_arms_the_thresholds_that_spend_no_longer_reaches() {
+    let mut desk = Desk::new(vec![daily(DOLLAR)]);
+    let path = desk.path(&[(TEAM, "red")]);
+    desk.spend(&path, cents(85), 0);
+    assert_eq!(desk.thresholds(), [800]);
+    let mut effects = Effects::default();
+    desk.book.set_limit("team", dollars(2), dollars(2), &mut effects).unwrap();
+    assert_eq!(effects.crossed.iter().map(|(.., bits)| *bits).collect::<Vec<_>>(), [0], "storage is told");
+    desk.book.set_limit("team", DOLLAR, DOLLAR, &mut effects).unwrap();
+    desk.spend(&path, Nanodollars::new(1), 0);
+    assert_eq!(desk.thresholds(), [800], "nothing was spent in between, and it is told again all the same");
 }
 
 #[test]
@@ -276,14 +290,20 @@ fn a_changed_limit_takes_effect_at_the_next_reservation() {
     let mut desk = Desk::new(vec![daily(dollars(2))]);
     let path = desk.path(&[(TEAM, "red")]);
     let id = desk.reserve(&path, dollars(2), 0).unwrap();
-    assert_eq!(desk.book.set_limit("team", DOLLAR, DOLLAR), Ok((dollars(2), dollars(2))));
+    assert_eq!(desk.book.set_limit("team", DOLLAR, DOLLAR, &mut Effects::default()), Ok((dollars(2), dollars(2))));
     desk.post(id, dollars(2), 1).unwrap();
     assert_eq!(desk.standing(&path, 1).spent, dollars(2), "history stays");
     assert!(desk.reserve(&path, Nanodollars::new(1), 1).is_err());
-    desk.book.set_limit("team", dollars(3), dollars(3)).unwrap();
+    desk.book.set_limit("team", dollars(3), dollars(3), &mut Effects::default()).unwrap();
     assert!(desk.reserve(&path, DOLLAR, 1).is_ok());
-    assert!(matches!(desk.book.set_limit("crew", DOLLAR, DOLLAR), Err(LimitError::Unknown { .. })));
-    assert!(matches!(desk.book.set_limit("team", DOLLAR, cents(1)), Err(LimitError::Budget(_))));
+    assert!(matches!(
+        desk.book.set_limit("crew", DOLLAR, DOLLAR, &mut Effects::default()),
+        Err(LimitError::Unknown { .. })
+    ));
+    assert!(matches!(
+        desk.book.set_limit("team", DOLLAR, cents(1), &mut Effects::default()),
+        Err(LimitError::Budget(_))
+    ));
 }
 
 #[test]
@@ -316,7 +336,10 @@ fn a_path_made_for_other_budgets_is_stale() {
     let mut desk = Desk::new(vec![daily(DOLLAR)]);
     let path = desk.path(&[(TEAM, "red"), (RUN, "7")]);
     let id = desk.reserve(&path, cents(50), 0).unwrap();
-    desk.book.replace_budgets(Budgets::new(vec![Budget::each(ScopeKind::Run, DOLLAR), daily(DOLLAR)]).unwrap());
+    desk.book.replace_budgets(
+        Budgets::new(vec![Budget::each(ScopeKind::Run, DOLLAR), daily(DOLLAR)]).unwrap(),
+        &mut Effects::default(),
+    );
     assert_eq!(desk.reserve(&path, cents(1), 1), Err(ReserveError::StalePath), "it would miss the new budget");
     desk.post(id, cents(50), 1).unwrap();
     let path = desk.path(&[(TEAM, "red"), (RUN, "7")]);

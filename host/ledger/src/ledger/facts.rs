@@ -49,9 +49,10 @@ impl Ledger {
     }
 
     /// Takes in what became of a dispatch: whether it was an attempt, a loop, what it counts for. What it cost is said by
-    /// [`Ledger::post`] alone.
+    /// [`Ledger::post`] alone. A failed attempt survives the process when this returns.
     pub fn outcome(&self, report: &Report) {
         self.history.record(report);
+        self.save_tasks();
     }
 
     /// From now on attempts are counted by these rules; what was counted stays.

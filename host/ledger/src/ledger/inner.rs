@@ -1,11 +1,12 @@
 //! What the ledger's lock protects: the book and the journal, and how they are brought to where storage is.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 
 use tollgate_core::Nanodollars;
 
 use super::OpenError;
-use crate::book::{AccountId, Book, Budget, Effects, Event, Held, Path, PathAccount, Windows};
+use crate::book::{AccountId, Book, Budget, Effects, Event, Fold, Held, Path, PathAccount, Windows};
 use crate::calls::Call;
 use crate::store::{Archive, Journal, Revoked, StoreError, StoredCharge};
 
@@ -27,7 +28,7 @@ pub(super) struct Inner {
     /// How many wait for one to end.
     pub(super) waiting: usize,
     /// The last batch that changed each account; entries that the store has are dropped from time to time.
-    pub(super) dirty: HashMap<AccountId, u64>,
+    pub(super) dirty: HashMap<AccountId, u64, BuildHasherDefault<Fold>>,
 }
 
 impl Inner {
@@ -44,6 +45,9 @@ impl Inner {
         for opened in &self.effects.opened {
             self.dirty.insert(opened.account, self.sequence);
         }
+        for (account, ..) in &self.effects.crossed {
+            self.dirty.insert(*account, self.sequence);
+        }
     }
 }
 
@@ -54,7 +58,8 @@ pub(super) fn restore(book: &mut Book, archive: &mut dyn Archive, now_ms: u64) -
         let in_force = |budget: &Budget| (budget.limit.as_u64(), budget.hard.as_u64()) == change.before;
         if book.budgets().named(&change.budget).is_some_and(in_force) {
             let (limit, hard) = (Nanodollars::new(change.after.0), Nanodollars::new(change.after.1));
-            let _ = book.set_limit(&change.budget, limit, hard);
+            // Accounts come in later; there is nothing to arm yet.
+            let _ = book.set_limit(&change.budget, limit, hard, &mut Effects::default());
         }
     }
     for (raise, revoked) in archive.raises(now_ms)? {

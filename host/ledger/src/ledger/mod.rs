@@ -4,6 +4,7 @@ mod approvals;
 mod board;
 mod facts;
 mod inner;
+mod memory;
 mod nowhere;
 mod observed;
 mod operations;
@@ -12,10 +13,10 @@ mod standing;
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
-use tollgate_core::History;
 use tollgate_core::config::AttemptRules;
+use tollgate_core::{History, Symbols};
 
 use crate::book::{Book, BudgetError, Budgets, Effects, Residency};
 use crate::store::{Archive, Journal, JournalFiles, Sqlite, Store, StoreError, Writer, WriterError};
@@ -139,11 +140,13 @@ pub struct Ledger {
     /// What readers see of the book.
     board: Board,
     history: History,
+    /// What storage calls by name; nothing where the history is not stored.
+    symbols: Option<Arc<Symbols>>,
     /// Signalled when reservations end.
     released: Condvar,
     writer: Writer,
     /// Held for as long as the ledger is open, so that no other process opens it.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 /// Events that nobody has taken; the oldest beyond it are dropped.
@@ -182,8 +185,9 @@ impl Ledger {
         let store = Sqlite::open(&folder.join(DATABASE))?;
         let archive = Sqlite::open(&folder.join(DATABASE))?;
         let journal = JournalFiles::open(folder)?;
-        let ledger = Self::on(store, Box::new(archive), Box::new(journal), budgets, options, now_ms)?;
-        Ok(Self { _lock: Some(lock), ..ledger })
+        let mut ledger = Self::on(store, Box::new(archive), Box::new(journal), budgets, options, now_ms)?;
+        ledger.lock = Some(lock);
+        Ok(ledger)
     }
 
     /// A ledger on any storage; `archive` reads what `store` writes.
@@ -222,7 +226,7 @@ impl Ledger {
             ended: 0,
             stopped: false,
             waiting: 0,
-            dirty: std::collections::HashMap::new(),
+            dirty: std::collections::HashMap::default(),
         };
         Ok(Self {
             durability: options.durability,
@@ -230,9 +234,10 @@ impl Ledger {
             archive: Mutex::new(archive),
             board,
             history: History::new(AttemptRules::default(), Vec::new(), resident_accounts),
+            symbols: None,
             released: Condvar::new(),
             writer,
-            _lock: None,
+            lock: None,
         })
     }
 
@@ -246,12 +251,13 @@ impl Ledger {
         Ok(Self::on(Nowhere, Box::new(Nowhere), Box::new(Nowhere), budgets, options, 0)?.with_history(history))
     }
 
-    /// The same ledger with a history of its own: the configuration's rules for attempts and the counters that the host's
+    /// The same ledger with a history of its own, which is gone with the process ([`Ledger::remembering`] keeps it): the configuration's rules for attempts and the counters that the host's
     /// policies declare. Without it attempts are counted by the default rules, and as many tasks, runs and scopes are
     /// remembered as accounts stay in memory.
     #[must_use]
-    pub fn with_history(self, history: History) -> Self {
-        Self { history, ..self }
+    pub fn with_history(mut self, history: History) -> Self {
+        self.history = history;
+        self
     }
 }
 

@@ -1,5 +1,7 @@
 //! Storage of a ledger that keeps nothing.
 
+use tollgate_core::{Memory, Remembered};
+
 use crate::book::{AccountId, AccountState, Raise, ReservationId};
 use crate::store::{
     Archive, Batch, Journal, LimitChange, Revoked, Store, StoreError, StoredReservation, StoredResolution,
@@ -47,6 +49,10 @@ impl Archive for Nowhere {
     }
 
     fn raises(&mut self, _: u64) -> Result<Vec<(Raise, Revoked)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn remembered(&mut self, _: Memory) -> Result<Vec<Remembered>, StoreError> {
         Ok(Vec::new())
     }
 

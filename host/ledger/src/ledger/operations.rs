@@ -1,5 +1,6 @@
 //! What the ledger does: the book's operations, each taken down before it answers.
 
+use std::convert::Infallible;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -144,6 +145,8 @@ impl Ledger {
         let swept = inner.with(|book, effects| book.sweep(now_ms, effects));
         self.release(&mut inner);
         let _ticket = self.note(&mut inner, None)?;
+        drop(inner);
+        self.save_history();
         Ok(swept)
     }
 
@@ -159,7 +162,8 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<Ticket<'_>, LedgerError<LimitError>> {
         let mut inner = self.lock();
-        let before = inner.book.set_limit(budget, limit, hard).map_err(LedgerError::Book)?;
+        let set = inner.with(|book, effects| book.set_limit(budget, limit, hard, effects));
+        let before = set.map_err(LedgerError::Book)?;
         self.board.show_budgets(&inner.book);
         let note = Note::Limit {
             at_ms: now_ms,
@@ -177,8 +181,10 @@ impl Ledger {
     /// the configuration changes them, too.
     pub fn replace_budgets(&self, budgets: Budgets) {
         let mut inner = self.lock();
-        inner.book.replace_budgets(budgets);
+        inner.with(|book, effects| book.replace_budgets(budgets, effects));
         self.board.show_budgets(&inner.book);
+        // What could not be written is said by the next operation on money.
+        let _ = self.note::<Infallible>(&mut inner, None);
     }
 
     /// How the accounts of a path stand; ones that left memory are fetched.
@@ -213,6 +219,12 @@ impl Ledger {
         self.lock().book.resident()
     }
 
+    /// How many groups were committed to the database: what a commit costs is shared by those who wait for it.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.writer.groups()
+    }
+
     /// How many reservations are open.
     #[must_use]
     pub fn open_reservations(&self) -> usize {
@@ -224,6 +236,7 @@ impl Ledger {
     /// # Errors
     /// When storage failed.
     pub fn flush(&self) -> Result<(), WriterError> {
+        self.save_history();
         let sequence = self.lock().sequence;
         self.writer.wait(sequence)
     }

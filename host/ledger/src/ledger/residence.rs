@@ -83,16 +83,17 @@ impl Ledger {
             .collect()
     }
 
-    /// Lets idle accounts go once there would be a tenth more than should stay.
+    /// Lets idle accounts go once there would be more than should stay: a tenth at a time, since all are looked at.
     fn make_room(&self, inner: &mut Inner, coming: usize) {
         let keep = inner.resident_accounts;
-        if inner.book.resident().saturating_add(coming) <= keep.saturating_add(keep / 10) {
+        if inner.book.resident().saturating_add(coming) <= keep {
             return;
         }
         let committed = self.writer.committed();
         inner.dirty.retain(|_, sequence| *sequence > committed);
         let dirty = &inner.dirty;
-        let gone = inner.book.evict(keep, |id| !dirty.contains_key(&id));
+        let target = keep.saturating_sub(coming.max(keep / 10));
+        let gone = inner.book.evict(target, |id| !dirty.contains_key(&id));
         inner.evictions = inner.evictions.saturating_add(u64::try_from(gone.len()).unwrap_or(u64::MAX));
         self.board.show(&inner.book, gone.into_iter());
     }

@@ -12,7 +12,7 @@ use crate::book::{
 };
 
 const DOLLAR: Nanodollars = Nanodollars::new(1_000_000_000);
-const TEAM: Dimension = Dimension::Scope(ScopeKind::Team);
+pub(super) const TEAM: Dimension = Dimension::Scope(ScopeKind::Team);
 const USER: Dimension = Dimension::Scope(ScopeKind::User);
 
 fn budgets() -> Budgets {
@@ -21,11 +21,11 @@ fn budgets() -> Budgets {
     Budgets::new(vec![team, user]).unwrap()
 }
 
-fn open(folder: &FilePath) -> Ledger {
+pub(super) fn open(folder: &FilePath) -> Ledger {
     Ledger::open(folder, budgets(), Options { resident_accounts: 10, ..Options::default() }, 0).unwrap()
 }
 
-fn reserve(
+pub(super) fn reserve(
     ledger: &Ledger,
     id: u128,
     names: &[(Dimension, &str)],
@@ -35,7 +35,7 @@ fn reserve(
     ledger.reserve(&Request { id: ReservationId(id), path: &path, amount, expires_ms: 60_000 }, 0)
 }
 
-fn post(ledger: &Ledger, id: u128, cost: Nanodollars) -> Result<(), LedgerError<ResolveError>> {
+pub(super) fn post(ledger: &Ledger, id: u128, cost: Nanodollars) -> Result<(), LedgerError<ResolveError>> {
     Ok(ledger.post(ReservationId(id), Settlement::exact(cost), None, 1)?.wait()?)
 }
 

@@ -1,6 +1,7 @@
 //! What one operation writes, in a form that does not depend on the book's memory.
 
 use serde::{Deserialize, Serialize};
+use tollgate_core::Remembered;
 
 use crate::book::{Effects, EntryKind};
 use crate::calls::Call;
@@ -118,6 +119,11 @@ pub enum Note {
         author: String,
         /// Why.
         reason: String,
+    },
+    /// What the history remembers.
+    Memory {
+        /// Each as it is now.
+        rows: Vec<Remembered>,
     },
 }
 

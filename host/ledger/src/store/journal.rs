@@ -222,6 +222,14 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_an_earlier_build_is_read_as_it_was_meant() {
+        let mut bytes = vec![3, 0, 0, 0, 0, 1, 1, 5];
+        bytes.extend_from_slice(&[1; 16]);
+        bytes.extend_from_slice(b"\x05run=7\x01\x04word\x32\xe8\x07\x03ada\x0brelease day");
+        assert_eq!(postcard::from_bytes::<Batch>(&bytes).unwrap(), batches()[2]);
+    }
+
+    #[test]
     fn a_record_that_was_cut_off_ends_the_reading_and_one_that_cannot_be_read_is_an_error() {
         let (mut first, mut second) = (Vec::new(), Vec::new());
         encode(&batches()[0], &mut first).unwrap();

@@ -8,11 +8,14 @@
 //! [`Store`] and [`Journal`] are the seam for crash tests; [`Sqlite`] and [`JournalFiles`] are the real ones.
 
 mod batch;
+mod held;
 mod journal;
 mod schema;
 mod sqlite;
 mod verify;
 mod writer;
+
+use tollgate_core::{Memory, Remembered};
 
 use crate::book::{AccountId, AccountState, Raise, ReservationId};
 
@@ -100,6 +103,12 @@ pub trait Archive: Send {
     /// # Errors
     /// When they cannot be read.
     fn raises(&mut self, now_ms: u64) -> Result<Vec<(Raise, Revoked)>, StoreError>;
+
+    /// What the history remembers of one kind.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn remembered(&mut self, memory: Memory) -> Result<Vec<Remembered>, StoreError>;
 
     /// The limits that were changed at run time, in the order of the changes.
     ///

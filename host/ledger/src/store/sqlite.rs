@@ -1,20 +1,21 @@
 //! The embedded database: one file in WAL mode, with full synchronisation, so that a commit that returned is on the disk.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
-use tollgate_core::Nanodollars;
+use tollgate_core::{Memory, Nanodollars, Remembered};
 
+use super::held::HeldChanges;
 use super::{
     Archive, Batch, LimitChange, Line, Note, Revoked, Store, StoreError, StoredCharge, StoredReservation,
     StoredResolution, schema,
 };
-use crate::book::{AccountId, AccountState, Balance, Bounds, EntryKind, Raise, ReservationId, Resolution};
+use crate::book::{AccountId, AccountState, Balance, Bounds, EntryKind, Fold, Raise, ReservationId, Resolution};
 use crate::calls::Call;
 
 /// Sets of charges kept in memory, so that most lines need not look theirs up.
@@ -24,11 +25,13 @@ const CHARGE_SETS: usize = 65_536;
 #[derive(Debug)]
 pub struct Sqlite {
     pub(super) connection: Connection,
-    charge_sets: HashMap<Vec<([u8; 16], u64)>, i64>,
+    charge_sets: ChargeSets,
 }
 
 /// How spent and reserved change in a window, in nanodollars.
-type Moves = HashMap<([u8; 16], u64), (i128, i128)>;
+type Moves = HashMap<([u8; 16], u64), (i128, i128), BuildHasherDefault<Fold>>;
+/// Which set of charges has which number. Accounts are halves of a SHA-256, so nobody chooses keys that fall together.
+type ChargeSets = HashMap<Vec<([u8; 16], u64)>, i64, BuildHasherDefault<Fold>>;
 
 impl Sqlite {
     /// Opens a database or makes one, and brings it up to date.
@@ -42,7 +45,7 @@ impl Sqlite {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut connection)?;
-        Ok(Self { connection, charge_sets: HashMap::new() })
+        Ok(Self { connection, charge_sets: ChargeSets::default() })
     }
 
     pub(crate) const fn connection(&self) -> &Connection {
@@ -59,11 +62,12 @@ impl Store for Sqlite {
             self.charge_sets.clear();
         }
         let transaction = self.connection.transaction()?;
-        let mut moves = Moves::new();
+        let (mut moves, mut held) = (Moves::default(), HeldChanges::default());
         for batch in batches {
-            write(&transaction, &mut self.charge_sets, &mut moves, batch)?;
+            write(&transaction, &mut self.charge_sets, (&mut moves, &mut held), batch)?;
         }
         move_money(&transaction, &moves)?;
+        held.write(&transaction)?;
         transaction.prepare_cached("UPDATE state SET applied = ?1")?.execute([stored(last.sequence)])?;
         let committed = transaction.commit();
         if committed.is_err() {
@@ -79,8 +83,8 @@ impl Store for Sqlite {
 
 fn write(
     transaction: &Transaction<'_>,
-    charge_sets: &mut HashMap<Vec<([u8; 16], u64)>, i64>,
-    moves: &mut Moves,
+    charge_sets: &mut ChargeSets,
+    (moves, held): (&mut Moves, &mut HeldChanges),
     batch: &Batch,
 ) -> Result<(), StoreError> {
     for opened in &batch.opened {
@@ -107,7 +111,7 @@ fn write(
             spend,
             refund
         ])?;
-        keep_held(transaction, line, charge_set)?;
+        keep(transaction, held, line, charge_set)?;
         for charge in &line.charges {
             let (spent, reserved) = moves.entry(*charge).or_default();
             *spent = spent.saturating_add(i128::from(line.spend)).saturating_sub(i128::from(line.refund));
@@ -125,11 +129,7 @@ fn write(
     batch.note.as_ref().map_or(Ok(()), |note| write_note(transaction, note))
 }
 
-fn charge_set(
-    transaction: &Transaction<'_>,
-    known: &mut HashMap<Vec<([u8; 16], u64)>, i64>,
-    line: &Line,
-) -> Result<i64, StoreError> {
+fn charge_set(transaction: &Transaction<'_>, known: &mut ChargeSets, line: &Line) -> Result<i64, StoreError> {
     if let Some(id) = known.get(&line.charges) {
         return Ok(*id);
     }
@@ -158,29 +158,14 @@ fn charge_set(
     Ok(id)
 }
 
-/// Keeps the table of open reservations in step with the lines.
-fn keep_held(transaction: &Transaction<'_>, line: &Line, charge_set: i64) -> Result<(), StoreError> {
+/// Keeps open reservations, and the cost of a call that is corrected, in step with the lines.
+fn keep(transaction: &Transaction<'_>, held: &mut HeldChanges, line: &Line, charge_set: i64) -> Result<(), StoreError> {
     let kind = line.entry_kind().ok_or(StoreError::Damaged { what: "the kind of a line" })?;
-    let (hold, spend, deadline_ms) = (stored(line.hold), stored(line.spend), stored(line.deadline_ms));
-    let (statement, values): (&str, Vec<&dyn ToSql>) = match kind {
-        EntryKind::Reserve => {
-            ("INSERT INTO held VALUES (?1, ?2, ?3, 0, ?4)", vec![&line.reservation, &charge_set, &hold, &deadline_ms])
-        }
-        EntryKind::Extend => {
-            ("UPDATE held SET amount = amount + ?2 WHERE reservation = ?1", vec![&line.reservation, &hold])
-        }
-        EntryKind::Sent => {
-            ("UPDATE held SET sent = 1, deadline_ms = ?2 WHERE reservation = ?1", vec![&line.reservation, &deadline_ms])
-        }
-        EntryKind::Post | EntryKind::Estimate | EntryKind::Void | EntryKind::Expire => {
-            ("DELETE FROM held WHERE reservation = ?1", vec![&line.reservation])
-        }
-        EntryKind::Correct => {
-            ("UPDATE calls SET cost = ?2, estimated = 0 WHERE reservation = ?1", vec![&line.reservation, &spend])
-        }
-        EntryKind::Overrun => return Ok(()),
-    };
-    transaction.prepare_cached(statement)?.execute(values.as_slice())?;
+    if kind == EntryKind::Correct {
+        let correct = "UPDATE calls SET cost = ?2, estimated = 0 WHERE reservation = ?1";
+        transaction.prepare_cached(correct)?.execute(params![line.reservation, stored(line.spend)])?;
+    }
+    held.take(kind, line, charge_set);
     Ok(())
 }
 
@@ -238,6 +223,18 @@ fn write_call(transaction: &Transaction<'_>, call: &Call) -> Result<(), StoreErr
     Ok(())
 }
 
+fn remember(transaction: &Transaction<'_>, rows: &[Remembered]) -> Result<(), StoreError> {
+    let mut keep = transaction.prepare_cached("INSERT OR REPLACE INTO history VALUES (?1, ?2, ?3, ?4)")?;
+    let mut forget = transaction.prepare_cached("DELETE FROM history WHERE kind = ?1 AND key = ?2")?;
+    for Remembered { memory, key, touched_ms, state } in rows {
+        match state {
+            Some(state) => keep.execute(params![memory.as_str(), key, stored(*touched_ms), state])?,
+            None => forget.execute(params![memory.as_str(), key])?,
+        };
+    }
+    Ok(())
+}
+
 fn write_note(transaction: &Transaction<'_>, note: &Note) -> Result<(), StoreError> {
     match note {
         Note::Limit { at_ms, budget, before, after, author, reason } => {
@@ -255,6 +252,7 @@ fn write_note(transaction: &Transaction<'_>, note: &Note) -> Result<(), StoreErr
                 reason
             ])?;
         }
+        Note::Memory { rows } => remember(transaction, rows)?,
         Note::Revocation { at_ms, approval, author, reason } => {
             let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO revocations VALUES (?1, ?2, ?3, ?4)")?;
             insert.execute(params![approval, stored(*at_ms), author, reason])?;
@@ -359,6 +357,15 @@ impl Archive for Sqlite {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    fn remembered(&mut self, memory: Memory) -> Result<Vec<Remembered>, StoreError> {
+        let query = "SELECT key, touched_ms, state FROM history WHERE kind = ?1";
+        let mut statement = self.connection.prepare(query)?;
+        let rows = statement.query_map([memory.as_str()], |row| {
+            Ok(Remembered { memory, key: row.get(0)?, touched_ms: read(row.get(1)?), state: Some(row.get(2)?) })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     fn limits(&mut self) -> Result<Vec<LimitChange>, StoreError> {
         let query = "SELECT budget, limit_before, hard_before, limit_after, hard_after FROM limits ORDER BY id";
         let mut statement = self.connection.prepare(query)?;
@@ -395,7 +402,7 @@ fn balance(row: &Row<'_>) -> rusqlite::Result<Balance> {
 
 /// SQLite's integers have a sign: what is larger stands for "no end" (a time) and cannot be (an amount, see
 /// [`crate::book::MAX_AMOUNT`]).
-fn stored(value: u64) -> i64 {
+pub(super) fn stored(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

@@ -12,6 +12,9 @@ const QUEUE: usize = 16_384;
 const GROUP: usize = 4_096;
 /// How long batches that nobody waits for may gather: the bound on what a power loss takes.
 const GATHER: Duration = Duration::from_millis(20);
+/// How long those who wait may be kept for others that are about to: as many as waited for the last group mostly come at once
+/// when it is done, and two syncs for them would take longer than one.
+const COMPANY: Duration = Duration::from_millis(2);
 
 /// The writer is gone; nothing more can be promised.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -25,6 +28,14 @@ struct Queue {
     batches: Vec<Batch>,
     /// The last batch that somebody waits for.
     wanted: u64,
+    /// How many have come to wait since the last group was taken.
+    waiting: usize,
+    /// How many waited for that one.
+    waited: usize,
+    /// So many have to wait before the writer is woken for them.
+    wake_at: usize,
+    /// How many groups were committed.
+    groups: u64,
     committed: u64,
     closed: bool,
     failed: Option<WriterError>,
@@ -74,8 +85,13 @@ impl Writer {
     /// Waits until that batch is on the disk.
     pub(crate) fn wait(&self, sequence: u64) -> Result<(), WriterError> {
         let mut queue = self.shared.lock();
-        queue.wanted = queue.wanted.max(sequence);
-        self.shared.work.notify_one();
+        if queue.committed < sequence {
+            queue.wanted = queue.wanted.max(sequence);
+            queue.waiting = queue.waiting.saturating_add(1);
+            if queue.waiting >= queue.wake_at {
+                self.shared.work.notify_one();
+            }
+        }
         while queue.committed < sequence {
             if let Some(failed) = &queue.failed {
                 return Err(failed.clone());
@@ -88,6 +104,11 @@ impl Writer {
     /// Batches that nobody has begun to write.
     pub(crate) fn waiting(&self) -> usize {
         self.shared.lock().batches.len()
+    }
+
+    /// How many groups were committed.
+    pub(crate) fn groups(&self) -> u64 {
+        self.shared.lock().groups
     }
 
     /// The last batch that is on the disk.
@@ -118,7 +139,7 @@ impl Shared {
             let committed = store.commit(&group);
             let mut queue = self.lock();
             match committed {
-                Ok(()) => queue.committed = last,
+                Ok(()) => (queue.committed, queue.groups) = (last, queue.groups.saturating_add(1)),
                 Err(error) => queue.failed = Some(WriterError { reason: describe(&error).into() }),
             }
             self.done.notify_all();
@@ -151,9 +172,26 @@ impl Shared {
                     continue;
                 }
             }
+            queue = self.company(queue);
             let count = queue.batches.len().min(GROUP);
+            (queue.waited, queue.waiting) = (queue.waiting, 0);
             return Some(queue.batches.drain(..count).collect());
         }
+    }
+}
+
+impl Shared {
+    /// Waits a little until three quarters of those wait who waited for the last group.
+    fn company<'queue>(&'queue self, mut queue: MutexGuard<'queue, Queue>) -> MutexGuard<'queue, Queue> {
+        let enough = queue.waited.saturating_mul(3).div_ceil(4);
+        let lonely = |queue: &mut Queue| queue.waiting < enough && !queue.closed && queue.batches.len() < GROUP;
+        if queue.wanted > queue.committed && lonely(&mut queue) {
+            queue.wake_at = enough;
+            let waited = self.work.wait_timeout_while(queue, COMPANY, lonely);
+            (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            queue.wake_at = 0;
+        }
+        queue
     }
 }
 
