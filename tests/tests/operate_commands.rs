@@ -79,6 +79,9 @@ fn a_running_gateway_is_looked_at_and_run_by_command() {
     assert!(serving.said(&set).contains("`run` allows 20.00 USD from now on, and never more than 22.00 USD"));
     assert_eq!(serving.json(&["budgets", "--budget", "run"])["budgets"][0]["limit"], "20.00 USD");
     serving.refused(&["budgets", "--budget", "no such"], "no budget `no such`");
+    assert!(serving.said(&["approvals"]).contains("nothing waits"));
+    serving.refused(&["approvals", "approve", "ap-0", "--for", "2h", "--reason", "x"], "no approval `ap-0`");
+    serving.refused(&["approvals", "deny", "a/b", "--reason", "x"], "no approval `a/b`");
     serving.said(&["kill", "--scope", "team=red"]);
     let entries = serving.json(&["audit"])["entries"].clone();
     let actions: Vec<&Value> = entries.as_array().unwrap().iter().map(|entry| &entry["action"]).collect();

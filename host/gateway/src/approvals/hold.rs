@@ -88,9 +88,10 @@ impl Held {
 /// Where to ask, for a program and for a person.
 fn pending(gateway: &Gateway, problem: Problem, document: &ApprovalDocument) -> Problem {
     let id = document.id.as_str();
+    let scheme = if gateway.settings.tls.is_some() { "https" } else { "http" };
     problem
         .with("approval_id", id)
-        .with("approval_url", format!("http://{}/admin/v1/approvals/{id}", gateway.admin_address))
+        .with("approval_url", format!("{scheme}://{}/admin/v1/approvals/{id}", gateway.admin_address))
         .with("approval_command", format!("tollgate approvals approve {id}"))
         .with("approval_ends_ms", document.ends_ms)
 }
