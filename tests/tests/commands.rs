@@ -232,6 +232,16 @@ fn in_the_demonstration_all_four_kinds_act() {
 }
 
 #[test]
+fn in_the_live_demonstration_agents_are_routed_slowed_held_and_killed() {
+    let live = || json(&run(&["demo", "--json"], ""))["live"].clone();
+    let shown = live();
+    let scenes: Vec<_> = shown["scenes"].as_array().unwrap().iter().map(|scene| scene["what"].clone()).collect();
+    assert_eq!(scenes, ["routed", "slowed", "held", "killed"]);
+    assert!(shown["report"]["calls"].as_u64().unwrap() > 100, "{shown}");
+    assert_eq!(shown["scenes"], live()["scenes"], "it shows the same each time");
+}
+
+#[test]
 fn a_reader_that_leaves_is_no_error() {
     let mut child = Command::new(tollgate()).args(["demo", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());

@@ -39,7 +39,7 @@ struct Arguments {
 enum Task {
     /// Build target/release/tollgate and the shipped policies beside it, in target/release/plugins/
     Build,
-    /// Build, then replay a generated trace through the shipped policies; needs no file from outside the project
+    /// Build, then show the shipped policies at work on a generated trace and in a live gateway; needs no file from outside the project
     Demo {
         /// Passed on to `tollgate demo`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

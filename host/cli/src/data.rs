@@ -16,6 +16,11 @@ pub(crate) struct DataArguments {
 }
 
 impl DataArguments {
+    /// A folder that is known.
+    pub(crate) const fn of(data: PathBuf) -> Self {
+        Self { data }
+    }
+
     /// Opens the ledger for writing, or makes one, without budgets: what is recorded is taken in as it was.
     pub(crate) fn open(&self) -> anyhow::Result<Ledger> {
         let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);

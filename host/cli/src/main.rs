@@ -91,7 +91,8 @@ enum Command {
     Log(records::log::LogArguments),
     /// Explain one recorded decision: every fact with where it came from, and every verdict.
     Explain(records::explain::ExplainArguments),
-    /// Replay a generated pipeline with retries, loops and a runaway, policies enforced.
+    /// See all of it in some seconds, without a key: a generated pipeline decided after the fact, then agents before a live gateway,
+    /// routed, slowed, held and killed, and what it cost.
     Demo(demo::DemoArguments),
     /// Measure what a decision costs on this machine, beside a bare WebAssembly call.
     Bench(bench::BenchArguments),

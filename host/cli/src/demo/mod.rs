@@ -1,6 +1,7 @@
-//! `tollgate demo`: a generated pipeline, decided by the four shipped policies.
+//! `tollgate demo`: a generated pipeline, decided by the four shipped policies, and then the same policies live in a gateway.
 
 mod generate;
+mod live;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::records::Recording;
 use crate::replay::{self, DecidedRow, Summary};
 use crate::setup::SetupArguments;
 use crate::view::DecisionView;
+use live::Telling;
 
 /// The shipped policies with budgets and a ceiling for the teams of the demonstration.
 const CONFIGURATION: &str = include_str!("demo.toml");
@@ -41,6 +43,7 @@ struct Demonstration<'a> {
     examples: &'a [Example],
     #[serde(flatten)]
     summary: &'a Summary,
+    live: &'a live::Shown,
 }
 
 /// The first time a kind of policy settled an outcome.
@@ -68,14 +71,18 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     if let Some(recording) = recording {
         recording.finish();
     }
-    if arguments.json {
-        output::print_json(&Demonstration { seed: arguments.seed, examples: &examples, summary: &summary })?;
-    } else {
+    let telling = if arguments.json { Telling::Silent } else { Telling::Aloud };
+    if telling == Telling::Aloud {
         output::print(&render(arguments.seed, &examples, &summary))?;
     }
     let acted = summary.kinds_that_acted();
     if let Some(idle) = PolicyKind::ALL.iter().find(|kind| !acted.contains(kind)) {
         bail!("no {idle} policy acted on the pipeline of seed {}: this demonstrates nothing", arguments.seed);
+    }
+    let live = live::show(&setup, telling)?;
+    if telling == Telling::Silent {
+        let (seed, examples, summary, live) = (arguments.seed, &*examples, &summary, &live);
+        output::print_json(&Demonstration { seed, examples, summary, live })?;
     }
     Ok(())
 }

@@ -216,7 +216,7 @@ async fn hear(response: Response<Incoming>, mut on_event: impl FnMut(u64)) -> He
         decision: header("x-tollgate-decision"),
     };
     let stream = header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
-    let (mut text, mut events) = (Vec::new(), 0);
+    let (mut text, mut seen, mut events) = (Vec::new(), 0, 0);
     loop {
         match body.frame().await {
             None => break,
@@ -228,7 +228,9 @@ async fn hear(response: Response<Incoming>, mut on_event: impl FnMut(u64)) -> He
             Some(Ok(frame)) => {
                 let piece = frame.into_data().unwrap_or_default();
                 text.extend_from_slice(&piece);
-                if stream {
+                // Several events may come in one piece, and one in several.
+                while let Some(end) = stream.then(|| find(&text[seen..], b"\n\n")).flatten() {
+                    seen += end + 2;
                     events += 1;
                     on_event(events);
                 }
@@ -242,6 +244,10 @@ async fn hear(response: Response<Incoming>, mut on_event: impl FnMut(u64)) -> He
         heard.take(&problem);
     }
     heard
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|window| window == wanted)
 }
 
 impl Heard {
