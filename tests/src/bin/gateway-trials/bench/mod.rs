@@ -2,7 +2,8 @@
 //! provider, the same machine, in turns within one run. The gateway has everything switched on: policies, reservations on four
 //! budgets, metering, settlement in the ledger.
 //!
-//! `--rounds 5 --seconds 2 --peers <folder with bin/envoy and bin/litellm>`; `--without-litellm` leaves out the slowest.
+//! `--rounds 5 --seconds 2 --peers <folder with bin/envoy and bin/litellm>`; `--without-litellm` leaves out the slowest, `--asked
+//! plain` or `stream` and `--connections 1` or `32` leave out the other loads.
 
 mod load;
 mod peers;
@@ -40,7 +41,10 @@ struct Figures {
     processor_us: Vec<f64>,
 }
 
-const LOADS: [(Asked, usize); 4] = [(Asked::Plain, 1), (Asked::Stream, 1), (Asked::Plain, 32), (Asked::Stream, 32)];
+/// What is asked for, over how many connections.
+type Load = (Asked, usize);
+
+const LOADS: [Load; 4] = [(Asked::Plain, 1), (Asked::Stream, 1), (Asked::Plain, 32), (Asked::Stream, 32)];
 
 pub(crate) fn run(arguments: &Arguments) -> Verdict {
     let (rounds, seconds) = (arguments.number("--rounds", 5).max(1), arguments.number("--seconds", 2).max(1));
@@ -62,30 +66,31 @@ pub(crate) fn run(arguments: &Arguments) -> Verdict {
             running.push(program);
         }
     }
-    let figures = measure(&ways, rounds, Duration::from_secs(seconds));
+    let loads = loads(arguments);
+    let figures = measure(&ways, &loads, rounds, Duration::from_secs(seconds));
     let mut verdict = Verdict::new("bench-gateway");
     verdict.figure("rounds", rounds);
     verdict.figure("seconds", seconds);
     verdict.figure("durability", "process: a reservation outlives the process at once and the machine within 50 ms");
     println!("durability: process (a reservation outlives the process at once, and a power loss after 50 ms)");
-    print(&ways, &figures);
-    verdict.figure("table", table(&ways, &figures));
-    hold(&ways, &figures, &mut verdict);
+    print(&ways, &loads, &figures);
+    verdict.figure("table", table(&ways, &loads, &figures));
+    hold(&ways, &loads, &figures, &mut verdict);
     gateway.end();
     provider.end();
     verdict
 }
 
 /// By load, then by way.
-fn measure(ways: &[Way], rounds: u64, time: Duration) -> Vec<Vec<Figures>> {
-    let mut all: Vec<Vec<Figures>> = LOADS.iter().map(|_| ways.iter().map(|_| Figures::default()).collect()).collect();
+fn measure(ways: &[Way], loads: &[Load], rounds: u64, time: Duration) -> Vec<Vec<Figures>> {
+    let mut all: Vec<Vec<Figures>> = loads.iter().map(|_| ways.iter().map(|_| Figures::default()).collect()).collect();
     for way in ways {
         // Whatever is made at the first call is made.
         load::measure(way.address, Asked::Plain, 2, time / 2);
         load::measure(way.address, Asked::Stream, 2, time / 2);
     }
     for round in 1..=rounds {
-        for ((asked, connections), figures) in LOADS.iter().zip(&mut all) {
+        for ((asked, connections), figures) in loads.iter().zip(&mut all) {
             for (way, figures) in ways.iter().zip(figures) {
                 let before = way.process.map(processor_time);
                 let measured = load::measure(way.address, *asked, *connections, time);
@@ -97,6 +102,16 @@ fn measure(ways: &[Way], rounds: u64, time: Duration) -> Vec<Vec<Figures>> {
     }
     eprintln!();
     all
+}
+
+/// The loads that were asked for: all of them where nothing is said.
+fn loads(arguments: &Arguments) -> Vec<Load> {
+    let asked = arguments.text("--asked");
+    let connections = arguments.number("--connections", 0) as usize;
+    let wanted = |load: &&Load| {
+        asked.is_none_or(|asked| asked == load.0.as_str()) && (connections == 0 || connections == load.1)
+    };
+    LOADS.iter().filter(wanted).copied().collect()
 }
 
 impl Figures {
@@ -114,8 +129,8 @@ fn middle(values: &[f64]) -> f64 {
 }
 
 /// One row for each way and load.
-fn rows(ways: &[Way], figures: &[Vec<Figures>]) -> Vec<Value> {
-    let row = |(asked, connections): &(Asked, usize), way: &Way, of: &Figures, direct: &Figures| {
+fn rows(ways: &[Way], loads: &[Load], figures: &[Vec<Figures>]) -> Vec<Value> {
+    let row = |(asked, connections): &Load, way: &Way, of: &Figures, direct: &Figures| {
         json!({
             "way": way.name, "asked": asked.as_str(), "connections": connections,
             "median_us": middle(&of.median_us).round(),
@@ -130,11 +145,11 @@ fn rows(ways: &[Way], figures: &[Vec<Figures>]) -> Vec<Value> {
         let figures: &Vec<Figures> = figures;
         ways.iter().zip(figures).map(|(way, of)| row(load, way, of, &figures[0])).collect()
     };
-    LOADS.iter().zip(figures).flat_map(of_load).collect()
+    loads.iter().zip(figures).flat_map(of_load).collect()
 }
 
-fn table(ways: &[Way], figures: &[Vec<Figures>]) -> Value {
-    rows(ways, figures).into()
+fn table(ways: &[Way], loads: &[Load], figures: &[Vec<Figures>]) -> Value {
+    rows(ways, loads, figures).into()
 }
 
 const COLUMNS: [&str; 9] = [
@@ -149,19 +164,19 @@ const COLUMNS: [&str; 9] = [
     "resident_mib",
 ];
 
-fn print(ways: &[Way], figures: &[Vec<Figures>]) {
+fn print(ways: &[Way], loads: &[Load], figures: &[Vec<Figures>]) {
     println!("{}", COLUMNS.map(|column| format!("{column:>17}")).concat());
-    for row in rows(ways, figures) {
+    for row in rows(ways, loads, figures) {
         let cell = |column: &&str| format!("{:>17}", row[*column].to_string().trim_matches('"').to_owned());
         println!("{}", COLUMNS.iter().map(cell).collect::<String>());
     }
 }
 
 /// Round by round, since a machine is faster in one than in the next; the middle of the rounds' ratios counts.
-fn hold(ways: &[Way], figures: &[Vec<Figures>], verdict: &mut Verdict) {
+fn hold(ways: &[Way], loads: &[Load], figures: &[Vec<Figures>], verdict: &mut Verdict) {
     let place = |name: &str| ways.iter().position(|way| way.name == name);
     let (Some(ours), Some(envoy)) = (place("tollgate"), place("envoy")) else { return };
-    for ((asked, connections), of) in LOADS.iter().zip(figures) {
+    for ((asked, connections), of) in loads.iter().zip(figures) {
         let (direct, ours, envoy) = (&of[0], &of[ours], &of[envoy]);
         let rounds = 0..direct.median_us.len();
         let name = format!("{}, {connections} connections", asked.as_str());

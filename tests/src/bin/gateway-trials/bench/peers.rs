@@ -66,8 +66,9 @@ pub(crate) fn litellm(peers: &Path, folder: &Folder, provider: SocketAddr) -> (P
     let mut command = Command::new(peers.join("bin/litellm"));
     command.args(["--host", "127.0.0.1", "--num_workers", "1", "--telemetry", "False", "--port", &port.to_string()]);
     command.arg("--config").arg(&file);
-    // It would fetch prices otherwise, and log each request.
+    // Without these it fetches prices, logs each request, and asks for a key.
     command.env("LITELLM_LOCAL_MODEL_COST_MAP", "True").env("LITELLM_LOG", "ERROR");
+    command.env("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY", "true");
     await_listening(&mut command, folder, "litellm.log", port)
 }
 
