@@ -41,13 +41,22 @@ impl Store for Synced {
 #[derive(Clone)]
 struct Unsynced {
     records: Arc<Mutex<Vec<Batch>>>,
+    /// Gone with the process.
+    waiting: Vec<Batch>,
     power: Power,
 }
 
 impl Journal for Unsynced {
     fn append(&mut self, batch: &Batch, _applied: u64) -> Result<(), StoreError> {
         self.power.write()?;
-        self.records.lock().unwrap().push(batch.clone());
+        let mut records = self.records.lock().unwrap();
+        records.append(&mut self.waiting);
+        records.push(batch.clone());
+        Ok(())
+    }
+
+    fn append_later(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.waiting.push(batch.clone());
         Ok(())
     }
 
@@ -79,7 +88,11 @@ fn work(ledger: &Ledger) -> Vec<(u64, u64)> {
         let path = ledger.path(&[(RUN, &run), (TEAM, "red")]).unwrap();
         let (id, now_ms) = (ReservationId(u128::from(number)), number * 10);
         let request = Request { id, path: &path, amount: Nanodollars::new(100), expires_ms: now_ms + 50 };
-        if ledger.reserve(&request, now_ms).is_err() {
+        let reserved = match number % 2 {
+            0 => ledger.reserve(&request, now_ms),
+            _ => ledger.reserve_to_send(&request, now_ms),
+        };
+        if reserved.is_err() {
             return acknowledged;
         }
         match number % 6 {
@@ -111,7 +124,7 @@ fn crash_after(writes: u64, kept: usize) -> bool {
     let power = Power(Arc::new(AtomicU64::new(writes)));
     let records = Arc::new(Mutex::new(Vec::new()));
     let start = |power: &Power| {
-        let journal = Unsynced { records: Arc::clone(&records), power: power.clone() };
+        let journal = Unsynced { records: Arc::clone(&records), waiting: Vec::new(), power: power.clone() };
         let store = Synced { store: open(), power: power.clone() };
         Ledger::on(store, Box::new(open()), Box::new(journal), budgets(), Options::default(), 0)
     };

@@ -5,9 +5,14 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use seize::Collector;
 use tollgate_core::Dispatch;
 
 use crate::book::{AccountId, AccountView, Book, Budgets, Fold, Path, Raise, Raises};
+
+/// Copies that were replaced and are freed together, for each thread: whoever frees interrupts every other processor, some
+/// microseconds each time.
+const RETIRED: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct Board {
@@ -22,7 +27,10 @@ impl Board {
     /// What a book says now.
     pub(super) fn of(book: &Book) -> Self {
         let board = Self {
-            accounts: papaya::HashMap::default(),
+            accounts: papaya::HashMap::builder()
+                .hasher(BuildHasherDefault::default())
+                .collector(Collector::new().batch_size(RETIRED))
+                .build(),
             budgets: ArcSwap::from_pointee(book.budgets().clone()),
             raises: ArcSwap::from_pointee(book.raises().clone()),
         };

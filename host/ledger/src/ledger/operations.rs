@@ -17,6 +17,15 @@ use crate::calls::Call;
 use crate::store::Note;
 use crate::store::{Batch, StoreError, WriterError};
 
+/// When the journal has what an operation did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Noting {
+    /// Before it answers.
+    Now,
+    /// With the next operation that answers.
+    WithTheNext,
+}
+
 impl Ledger {
     /// [`Book::reserve`]. The same request again is answered as the first time while the ledger remembers it: as long as it is
     /// open, and until [`MAX_REMEMBERED`](crate::book::MAX_REMEMBERED) others have ended after it or the ledger was opened
@@ -25,9 +34,27 @@ impl Ledger {
     /// # Errors
     /// The book's, or storage's.
     pub fn reserve(&self, request: &Request<'_>, now_ms: u64) -> Result<(), LedgerError<ReserveError>> {
+        self.reserve_noting(request, now_ms, Noting::Now)
+    }
+
+    /// [`Ledger::reserve`] for a dispatch that is sent at once: what it takes down goes into the journal with what is taken down
+    /// next, which is [`Ledger::sent`] at the latest. A process that dies in between has held money for what never went.
+    ///
+    /// # Errors
+    /// The book's, or storage's.
+    pub fn reserve_to_send(&self, request: &Request<'_>, now_ms: u64) -> Result<(), LedgerError<ReserveError>> {
+        self.reserve_noting(request, now_ms, Noting::WithTheNext)
+    }
+
+    fn reserve_noting(
+        &self,
+        request: &Request<'_>,
+        now_ms: u64,
+        noting: Noting,
+    ) -> Result<(), LedgerError<ReserveError>> {
         let mut inner = self.resident(request.path)?;
         let reserved = inner.with(|book, effects| book.reserve(request, now_ms, effects));
-        let ticket = self.note(&mut inner, None)?;
+        let ticket = self.note_when(&mut inner, None, noting)?;
         drop(inner);
         reserved.map_err(LedgerError::Book)?;
         self.strictly(ticket)
@@ -272,6 +299,15 @@ impl Ledger {
 
     /// Takes down what the last operation did: first in the journal, then for the writer.
     pub(super) fn note<E>(&self, inner: &mut Inner, note: Option<Note>) -> Result<Ticket<'_>, LedgerError<E>> {
+        self.note_when(inner, note, Noting::Now)
+    }
+
+    fn note_when<E>(
+        &self,
+        inner: &mut Inner,
+        note: Option<Note>,
+        noting: Noting,
+    ) -> Result<Ticket<'_>, LedgerError<E>> {
         let call = inner.call.take();
         let quiet = inner.effects.is_empty() && call.is_none() && note.is_none();
         if !quiet {
@@ -289,7 +325,11 @@ impl Ledger {
                 return Err(StoreError::Stopped.into());
             }
             // A batch that is missing would end the next opening's reading: nothing may follow it.
-            inner.journal.append(&batch, self.writer.committed()).inspect_err(|_| inner.stopped = true)?;
+            let appended = match noting {
+                Noting::Now => inner.journal.append(&batch, self.writer.committed()),
+                Noting::WithTheNext => inner.journal.append_later(&batch),
+            };
+            appended.inspect_err(|_| inner.stopped = true)?;
             self.writer.push(batch)?;
         }
         Ok(Ticket { writer: &self.writer, sequence: inner.sequence })

@@ -18,6 +18,12 @@ pub trait Journal: Send {
     /// When it could not be written.
     fn append(&mut self, batch: &Batch, applied: u64) -> Result<(), StoreError>;
 
+    /// Takes a batch in that is appended with the next one, before it: until then it does not survive.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn append_later(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
     /// Every batch later than `applied`, in order, without a gap.
     ///
     /// # Errors
@@ -39,6 +45,7 @@ const TURN_BYTES: u64 = 8 << 20;
 pub struct JournalFiles {
     files: [JournalFile; 2],
     active: usize,
+    /// What is to be written.
     buffer: Vec<u8>,
 }
 
@@ -94,7 +101,12 @@ impl Journal for JournalFiles {
         target.file.write_all(&self.buffer).map_err(|source| target.failed(source))?;
         target.bytes = target.bytes.saturating_add(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX));
         target.last = batch.sequence;
+        self.buffer.clear();
         Ok(())
+    }
+
+    fn append_later(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        encode(batch, &mut self.buffer)
     }
 
     fn read_after(&mut self, applied: u64) -> Result<Vec<Batch>, StoreError> {
@@ -127,11 +139,13 @@ pub(super) fn in_order(mut batches: Vec<Batch>, applied: u64) -> Vec<Batch> {
         .collect()
 }
 
+/// Adds the record of a batch to what is there.
 fn encode(batch: &Batch, buffer: &mut Vec<u8>) -> Result<(), StoreError> {
-    buffer.clear();
+    let start = buffer.len();
     buffer.extend_from_slice(&[0; 8]);
     *buffer = postcard::to_extend(batch, std::mem::take(buffer))?;
-    let (head, body) = buffer.split_at_mut(8);
+    let record = buffer.get_mut(start..).unwrap_or_default();
+    let (head, body) = record.split_at_mut_checked(8).ok_or(postcard::Error::SerializeBufferFull)?;
     let length = u32::try_from(body.len()).map_err(|_| postcard::Error::SerializeBufferFull)?;
     let (length_place, check_place) = head.split_at_mut(4);
     length_place.copy_from_slice(&length.to_le_bytes());
@@ -216,9 +230,14 @@ mod tests {
         for batch in batches() {
             journal.append(&batch, 0).unwrap();
         }
+        // The last waits for another one that never came.
+        journal.append_later(&Batch { sequence: 5, ..Batch::default() }).unwrap();
         let mut again = JournalFiles::open(folder.path()).unwrap();
         assert_eq!(again.read_after(0).unwrap(), batches());
         assert_eq!(again.read_after(2).unwrap(), batches()[2..]);
+        journal.append(&Batch { sequence: 6, ..Batch::default() }, 0).unwrap();
+        let late: Vec<_> = again.read_after(4).unwrap().iter().map(|batch| batch.sequence).collect();
+        assert_eq!(late, [5, 6]);
     }
 
     #[test]
