@@ -31,7 +31,26 @@ pub(crate) enum DocumentError {
     TooMany,
 }
 
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// The members of an object, each as it is written.
+pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// Reads an object; nothing where it is none.
+    pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// A member as it is written; of one that is there twice, the last. One that is `null` is as if it were not there.
+    pub(super) fn raw(&self, name: &str) -> Option<&'a str> {
+        let (_, value) = self.0.iter().rev().find(|(member, _)| member == name)?;
+        Some(value.get()).filter(|text| *text != "null")
+    }
+
+    /// A member as a value of that kind; nothing where it is of another.
+    pub(super) fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
+        serde_json::from_str(self.raw(name)?).ok()
+    }
+}
 
 impl Document {
     /// Reads the outermost object. A member that is there twice is refused: which one counts differs between readers, and a

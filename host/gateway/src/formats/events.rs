@@ -1,6 +1,8 @@
 //! Server-sent events, cut out of a stream of bytes wherever it happens to be split. Only whole events come out, so whoever
 //! stops between two of them leaves the reader with a well-formed stream.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 
 /// The largest event in bytes. A delta has a few hundred; a tool call that a server sends whole may have much more.
@@ -19,18 +21,25 @@ pub(crate) struct Event {
 
 impl Event {
     /// What stands behind `data:`, lines joined as the format says.
-    pub(crate) fn data(&self) -> Vec<u8> {
-        let mut data = Vec::new();
-        for line in self.bytes.split(|byte| matches!(byte, b'\n' | b'\r')) {
-            if let Some(value) = line.strip_prefix(b"data:") {
-                if !data.is_empty() {
-                    data.push(b'\n');
-                }
-                data.extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
-            }
-        }
-        data
+    pub(crate) fn data(&self) -> Cow<'_, [u8]> {
+        let lines = self.bytes.split(|byte| matches!(byte, b'\n' | b'\r'));
+        let mut data = lines.filter_map(|line| line.strip_prefix(b"data:"));
+        let Some(first) = data.next().map(without_space) else {
+            return Cow::Borrowed(&[]);
+        };
+        // Nearly every event has one line of it.
+        data.map(without_space).fold(Cow::Borrowed(first), |data, line| {
+            let mut data = data.into_owned();
+            data.push(b'\n');
+            data.extend_from_slice(line);
+            Cow::Owned(data)
+        })
     }
+}
+
+/// The one space that may stand before a value.
+fn without_space(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b" ").unwrap_or(value)
 }
 
 /// Cuts events out of a stream.
@@ -90,7 +99,7 @@ mod tests {
     use super::*;
 
     fn all(events: &mut Events) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| events.next_event().unwrap()).map(|event| event.data()).collect()
+        std::iter::from_fn(|| events.next_event().unwrap()).map(|event| event.data().into_owned()).collect()
     }
 
     #[test]
@@ -132,7 +141,7 @@ mod tests {
             for pair in cuts.windows(2) {
                 events.push(&text.as_bytes()[pair[0]..pair[1]]);
                 while let Some(event) = events.next_event().unwrap() {
-                    found.push(String::from_utf8(event.data()).unwrap());
+                    found.push(String::from_utf8(event.data().into_owned()).unwrap());
                     bytes.extend_from_slice(&event.bytes);
                 }
             }

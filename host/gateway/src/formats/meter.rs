@@ -1,12 +1,16 @@
 //! Counts what a stream uses while it passes, event by event.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 use tollgate_core::Usage;
 use tollgate_ledger::prices::ServiceTier;
 
+use super::document::Members;
 use super::endpoint::Endpoint;
 use super::events::{Event, EventTooLarge, Events};
+use super::text::{TextBytes, Word};
 use super::usage::PartialUsage;
 
 /// A token of output is at most so many bytes on average; English text has about four, code fewer.
@@ -116,10 +120,10 @@ impl Meter {
 
     fn take(&mut self, event: &Event) -> UsageChunk {
         let data = event.data();
-        if data == b"[DONE]" {
+        if *data == *b"[DONE]" {
             return UsageChunk::Shown;
         }
-        let Ok(event) = serde_json::from_slice::<Value>(&data) else {
+        let Some(event) = Members::of(&data) else {
             return UsageChunk::Shown;
         };
         match self.endpoint {
@@ -133,73 +137,64 @@ impl Meter {
     }
 
     /// The usage comes in one extra chunk without choices, which may never come; the answer is whole without it.
-    fn take_chunk(&mut self, chunk: &Value) -> UsageChunk {
-        self.usage.note_tier(chunk.get("service_tier"));
-        let choices = chunk.get("choices").and_then(Value::as_array);
-        for choice in choices.into_iter().flatten() {
-            self.count(choice.get("delta"));
-            self.stopped |= choice.get("finish_reason").is_some_and(|reason| !reason.is_null());
+    fn take_chunk(&mut self, chunk: &Members<'_>) -> UsageChunk {
+        self.note_tier(chunk);
+        let choices: Option<Vec<Members<'_>>> = chunk.read("choices");
+        for choice in choices.iter().flatten() {
+            self.count(choice);
+            self.stopped |= choice.raw("finish_reason").is_some();
         }
-        let Some(usage) = chunk.get("usage").filter(|usage| !usage.is_null()) else {
+        let Some(usage) = chunk.read::<Value>("usage") else {
             return UsageChunk::Shown;
         };
-        self.usage.update(self.endpoint, usage);
-        let only_usage = choices.is_some_and(Vec::is_empty);
+        self.usage.update(self.endpoint, &usage);
+        let only_usage = choices.is_some_and(|choices| choices.is_empty());
         // Some servers tell the usage so far with every chunk; that is not the whole of it.
         self.finished = only_usage || self.stopped;
         if only_usage { self.usage_chunk } else { UsageChunk::Shown }
     }
 
     /// Each kind of text has a kind of event of its own; the usage comes with the last one, however the answer ended.
-    fn take_responses(&mut self, event: &Value) {
-        if let Some(number) = event.get("sequence_number").and_then(Value::as_u64) {
+    fn take_responses(&mut self, event: &Members<'_>) {
+        if let Some(number) = event.read::<u64>("sequence_number") {
             self.next_number = number.saturating_add(1);
         }
-        let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
+        let kind: Cow<'_, str> = event.read::<Word<'_>>("type").unwrap_or_default().0;
         if kind.ends_with(".delta") {
-            self.count(event.get("delta"));
+            self.count(event);
         }
-        let last = matches!(kind, "response.completed" | "response.incomplete" | "response.failed");
-        let Some(response) = event.get("response").filter(|_| last) else { return };
-        self.usage.note_tier(response.get("service_tier"));
-        if let Some(usage) = response.get("usage").filter(|usage| !usage.is_null()) {
-            self.usage.update(self.endpoint, usage);
+        let last = matches!(&*kind, "response.completed" | "response.incomplete" | "response.failed");
+        let Some(response) = event.read::<Members<'_>>("response").filter(|_| last) else { return };
+        self.note_tier(&response);
+        if let Some(usage) = response.read::<Value>("usage") {
+            self.usage.update(self.endpoint, &usage);
             self.finished = true;
         }
     }
 
     /// The input comes with the first event, the output with the last but one, cumulative.
-    fn take_messages(&mut self, event: &Value) {
-        let usage = event.get("usage").or_else(|| event.get("message")?.get("usage"));
-        if let Some(usage) = usage {
+    fn take_messages(&mut self, event: &Members<'_>) {
+        let usage = event.read::<Value>("usage").or_else(|| event.read::<Members<'_>>("message")?.read("usage"));
+        if let Some(usage) = &usage {
             self.usage.update(self.endpoint, usage);
         }
-        match event.get("type").and_then(Value::as_str) {
-            Some("content_block_delta") => self.count(event.get("delta")),
+        match &*event.read::<Word<'_>>("type").unwrap_or_default().0 {
+            "content_block_delta" => self.count(event),
             // The last word on the output: what follows says only that the message has ended.
-            Some("message_delta") => self.finished = usage.is_some(),
+            "message_delta" => self.finished = usage.is_some(),
             _ => {}
         }
     }
 
-    /// Counts the text of a delta, whatever it is called: answers, reasoning, arguments of tools.
-    fn count(&mut self, delta: Option<&Value>) {
-        let bytes = delta.map_or(0, text_bytes);
+    fn note_tier(&mut self, told: &Members<'_>) {
+        self.usage.note_tier(told.read::<Value>("service_tier").as_ref());
+    }
+
+    /// Counts the text of a `delta`, whatever it is called in there: answers, reasoning, arguments of tools.
+    fn count(&mut self, of: &Members<'_>) {
+        let bytes = of.read::<TextBytes>("delta").unwrap_or_default().0;
         self.delta_bytes += bytes;
         self.deltas += u64::from(bytes > 0);
-    }
-}
-
-/// Bytes of every string in a delta but the words that say what it is.
-fn text_bytes(value: &Value) -> u64 {
-    match value {
-        Value::String(text) => text.len() as u64,
-        Value::Array(values) => values.iter().map(text_bytes).sum(),
-        Value::Object(members) => {
-            let named = members.iter().filter(|(name, _)| !matches!(name.as_str(), "role" | "type" | "id"));
-            named.map(|(_, value)| text_bytes(value)).sum()
-        }
-        _ => 0,
     }
 }
 

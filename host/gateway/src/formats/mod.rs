@@ -18,6 +18,7 @@ mod meter;
 mod problem;
 mod request;
 mod size;
+mod text;
 mod usage;
 
 pub(crate) use endpoint::{Endpoint, below};

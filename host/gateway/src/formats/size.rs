@@ -1,5 +1,8 @@
 //! What bounds the input of a request: its bytes where all of it is text, else nothing but what the model takes.
 
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use tollgate_ledger::estimate::InputSize;
 
@@ -32,8 +35,9 @@ const RUN_BY_CALLER: [&str; 4] = ["function", "custom", "local_shell", "apply_pa
 /// A token is at least a byte of text, so the body's length bounds the input where all of it is text.
 pub(super) fn input_size(document: &Document) -> InputSize {
     let value = |name: &str| document.read::<Value>(name).ok().flatten();
-    let unbounded_content =
-        ["messages", "system", "input"].iter().any(|name| value(name).is_some_and(|content| holds_unbounded(&content)));
+    let unbounded_content = ["messages", "system", "input"]
+        .iter()
+        .any(|name| document.read::<Content>(name).ok().flatten().is_some_and(|content| content.holds_unbounded));
     let tools: Option<Vec<Value>> = document.read("tools").ok().flatten();
     let server_tools = tools.into_iter().flatten().any(|tool| {
         let kind = tool.get("type").and_then(Value::as_str);
@@ -47,14 +51,90 @@ pub(super) fn input_size(document: &Document) -> InputSize {
     InputSize::Bytes(document.source().len() as u64)
 }
 
-fn holds_unbounded(value: &Value) -> bool {
-    match value {
-        Value::Array(values) => values.iter().any(holds_unbounded),
-        Value::Object(members) => {
-            let kind = members.get("type").and_then(Value::as_str);
-            kind.is_some_and(|kind| UNBOUNDED.contains(&kind)) || members.values().any(holds_unbounded)
+/// What is looked for in content, of which nothing is kept: an agent's context is long.
+#[derive(Clone, Copy, Default)]
+struct Content {
+    /// A text that is one of [`UNBOUNDED`].
+    is_word: bool,
+    /// An object in it has such a word for its `type`.
+    holds_unbounded: bool,
+}
+
+/// The name of a member: whether it is `type`.
+struct IsType(bool);
+
+impl<'de> Deserialize<'de> for IsType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = IsType;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<IsType, E> {
+                Ok(IsType(name == "type"))
+            }
         }
-        _ => false,
+        deserializer.deserialize_str(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentReader)
+    }
+}
+
+struct ContentReader;
+
+impl<'de> Visitor<'de> for ContentReader {
+    type Value = Content;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("content")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Content, E> {
+        Ok(Content::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Content, E> {
+        Ok(Content::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Content, E> {
+        Ok(Content::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Content, E> {
+        Ok(Content::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Content, E> {
+        Ok(Content::default())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Content, E> {
+        Ok(Content { is_word: UNBOUNDED.contains(&text), holds_unbounded: false })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Content, A::Error> {
+        let mut found = Content::default();
+        while let Some(value) = values.next_element::<Content>()? {
+            found.holds_unbounded |= value.holds_unbounded;
+        }
+        Ok(found)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Content, A::Error> {
+        let mut found = Content::default();
+        while let Some(IsType(is_type)) = members.next_key()? {
+            let value: Content = members.next_value()?;
+            found.holds_unbounded |= value.holds_unbounded || (is_type && value.is_word);
+        }
+        Ok(found)
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 use tollgate_core::Usage;
 use tollgate_ledger::prices::ServiceTier;
 
+use super::document::Members;
 use super::endpoint::Endpoint;
 
 /// Usage as far as it has been told: counts in a stream are cumulative, so the last word on each stands.
@@ -113,16 +114,16 @@ pub(crate) struct Answer {
     pub(crate) tier: ServiceTier,
 }
 
-/// Reads an answer that came whole.
+/// Reads an answer that came whole. Its text is looked over and not taken apart: it can be long.
 pub(crate) fn answer_of(endpoint: Endpoint, body: &[u8]) -> Answer {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+    let Some(body) = Members::of(body) else {
         return Answer::default();
     };
     let mut partial = PartialUsage::default();
-    if let Some(usage) = body.get("usage") {
-        partial.update(endpoint, usage);
+    if let Some(usage) = body.read::<Value>("usage") {
+        partial.update(endpoint, &usage);
     }
-    partial.note_tier(body.get("service_tier"));
+    partial.note_tier(body.read::<Value>("service_tier").as_ref());
     Answer { usage: partial.whole(endpoint), tier: partial.tier() }
 }
 
