@@ -94,11 +94,12 @@ impl Accounts {
         amount: Nanodollars,
     ) -> Result<Reservation, Unreserved> {
         let failed = |error: &dyn std::fmt::Display| Unreserved::Failed(error.to_string());
-        let (id, now_ms) = (ReservationId(crate::random_id()), clock::now_ms());
+        let now_ms = clock::now_ms();
+        let id = ReservationId(crate::ordered_id(now_ms));
         loop {
             let path = self.ledger.path_of_task(names, task).map_err(|error| failed(&error))?;
             let request = Request { id, path: &path, amount, expires_ms: now_ms.saturating_add(UNSENT_MS) };
-            return match self.ledger.reserve(&request, now_ms) {
+            return match self.ledger.reserve_to_send(&request, now_ms) {
                 Ok(()) => Ok(Reservation { id, amount }),
                 // A configuration was taken over in between: each time the path is made by a later one.
                 Err(LedgerError::Book(ReserveError::StalePath)) => continue,

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tollgate_core::config::Api;
 
+use crate::carried::Carried;
 use crate::formats::{NextAction, Problem};
 use crate::http::{Body, json as json_answer};
 use crate::telemetry::Observed;
@@ -33,7 +34,7 @@ pub(crate) async fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>) -
     }
 }
 
-/// Answers a request that goes to a backend. The work is a task of its own: a client that leaves does not leave a call half settled.
+/// Answers a request that goes to a backend. A client that leaves does not leave a call half settled: it goes on without it.
 async fn answer_passed_on(gateway: &Arc<Gateway>, request: Request<Incoming>, api: Option<Api>) -> Response<Body> {
     let unmetered = unmetered::route_of(gateway, request.method(), request.uri().path());
     let observed = match unmetered {
@@ -43,13 +44,13 @@ async fn answer_passed_on(gateway: &Arc<Gateway>, request: Request<Incoming>, ap
     let caller_left = CancellationToken::new();
     let leaving = caller_left.clone().drop_guard();
     let (task, watched) = (Arc::clone(gateway), observed.clone());
-    let work = gateway.tasks.spawn(async move {
+    let work = async move {
         match unmetered {
             Some(route) => unmetered::pass(&task, request, &route, &watched).await,
             None => dispatch::dispatch(&task, request, watched, caller_left).await,
         }
-    });
-    let answered = work.await;
+    };
+    let answered = Carried::new(&gateway.tasks, work).await;
     let _still_here = leaving.disarm();
     let problem = match answered {
         Ok(Ok(response)) => return observed.answered(gateway, response, api, None),

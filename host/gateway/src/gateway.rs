@@ -31,6 +31,7 @@ use crate::tls::{Acceptor, TlsError, TlsFiles};
 use crate::unmetered::Unmetered;
 use crate::untold::Untold;
 use crate::upstream::{BackendError, Upstream};
+use crate::workers::Workers;
 use crate::{admin, clock, configured, front, happened, looking};
 
 /// How long things may take.
@@ -298,7 +299,7 @@ impl Running {
         let bounds = gateway.settings.bounds;
         let for_operators = Bounds { body_bytes: 64 << 10, connections: 64, ..bounds };
         Ok(Self {
-            front: Server::start((front, acceptor.clone()), bounds, move |request| {
+            front: Server::start_on(Some(Workers::start()?), (front, acceptor.clone()), bounds, move |request| {
                 let gateway = Arc::clone(&for_front);
                 async move { front::answer(&gateway, request).await }
             })?,

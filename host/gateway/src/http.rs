@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::tls::Acceptor;
+use crate::workers::Workers;
 
 /// A body on its way to a client.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Broken>;
@@ -109,11 +110,27 @@ pub(crate) struct Server {
     address: SocketAddr,
     drain: CancellationToken,
     connections: TaskTracker,
+    /// Kept for as long as connections may be on them.
+    _workers: Option<Arc<Workers>>,
 }
 
 impl Server {
     /// Answers on a listener with a function, within bounds; over TLS, where there is something to prove itself by.
     pub(crate) fn start<A, F>(
+        listener: (TcpListener, Option<Acceptor>),
+        bounds: Bounds,
+        answer: A,
+    ) -> std::io::Result<Self>
+    where
+        A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        Self::start_on(None, listener, bounds, answer)
+    }
+
+    /// The same on threads of its own.
+    pub(crate) fn start_on<A, F>(
+        workers: Option<Workers>,
         (listener, tls): (TcpListener, Option<Acceptor>),
         bounds: Bounds,
         answer: A,
@@ -122,8 +139,13 @@ impl Server {
         A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let server =
-            Self { address: listener.local_addr()?, drain: CancellationToken::new(), connections: TaskTracker::new() };
+        let workers = workers.map(Arc::new);
+        let server = Self {
+            address: listener.local_addr()?,
+            drain: CancellationToken::new(),
+            connections: TaskTracker::new(),
+            _workers: workers.clone(),
+        };
         let (drain, connections) = (server.drain.clone(), server.connections.clone());
         server.connections.spawn(async move {
             let places = Arc::new(Semaphore::new(bounds.connections));
@@ -139,10 +161,15 @@ impl Server {
                 match Arc::clone(&places).try_acquire_owned() {
                     Ok(place) => {
                         let (answer, drain, tls) = (answer.clone(), drain.clone(), tls.clone());
-                        connections.spawn(async move {
+                        let serve = move |stream| async move {
                             take_in(stream, tls, bounds, answer, drain).await;
                             drop(place);
-                        });
+                        };
+                        match &workers {
+                            // A socket that cannot be handed over is closed.
+                            Some(workers) => _ = workers.carry(&connections, stream, serve),
+                            None => _ = connections.spawn(serve(stream)),
+                        }
                     }
                     Err(_) => turn_away(stream).await,
                 }

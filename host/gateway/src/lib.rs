@@ -23,6 +23,7 @@ mod approvals;
 mod attended;
 mod backend_key;
 mod call;
+mod carried;
 mod checks;
 mod client;
 mod clock;
@@ -53,6 +54,10 @@ mod unmetered;
 mod untold;
 mod upstream;
 mod verdict;
+mod workers;
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use admin::audit::{AUDIT_FILE, AuditEntry};
 pub use admin::tokens::{Role, RoleError, TokenDocument, TokenError, Tokens};
@@ -72,6 +77,16 @@ pub use simulate::{BillLine, Billed, Received, Script, SimulatedProvider};
 pub use switches::{Evidence, RestoreError, SwitchDocument};
 pub use tls::{TlsError, TlsFiles};
 pub use upstream::BackendError;
+
+/// A number that no other process gives, in the order of time: what is stored by it is stored beside what was stored before, and
+/// not all over a file. It can be guessed.
+pub(crate) fn ordered_id(now_ms: u64) -> u128 {
+    static PROCESS: LazyLock<u128> = LazyLock::new(|| random_id() & LOW);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    const LOW: u128 = (1 << 40) - 1;
+    let count = u128::from(COUNT.fetch_add(1, Ordering::Relaxed)) & LOW;
+    u128::from(now_ms) << 80 | *PROCESS << 40 | count
+}
 
 /// A number that nobody can guess.
 ///

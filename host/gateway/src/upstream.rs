@@ -23,6 +23,7 @@ use crate::checks::Checks;
 use crate::gateway::Log;
 use crate::serving::{Serving, Simulated};
 use crate::tls::{self, Connector, TlsError};
+use crate::workers::Workers;
 use crate::{Gateway, Times, clock};
 
 /// All backends, and the connections to them.
@@ -37,7 +38,8 @@ pub(crate) struct Backend {
     pub(crate) name: String,
     pub(crate) api: Api,
     base: String,
-    client: Client<Connector, Full<Bytes>>,
+    /// One for each worker, with connections of its own, and one for whoever else asks.
+    clients: Vec<Client<Connector, Full<Bytes>>>,
     pub(crate) times: Times,
     key: BackendKey,
     checks: Checks,
@@ -215,7 +217,7 @@ impl Backend {
             name: configured.name.clone(),
             api,
             base,
-            client: client.build(connector),
+            clients: (0..=Workers::count()).map(|_| client.build(connector.clone())).collect(),
             times,
             key,
             checks: Checks::new(configured.health.clone()),
@@ -227,7 +229,7 @@ impl Backend {
 
     /// Sends a request, and waits for the beginning of its answer.
     pub(crate) async fn ask(&self, log: &Log, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
-        match tokio::time::timeout(self.times.first_byte, self.client.request(request)).await {
+        match tokio::time::timeout(self.times.first_byte, self.client().request(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() => {
                 log.line(&format!("backend `{}` cannot be reached: {}", self.name, causes(&error)));
@@ -258,7 +260,7 @@ impl Backend {
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.uri_mut() = url;
         self.authorise(request.headers_mut());
-        let answered = tokio::time::timeout(CHECK_PATIENCE, self.client.request(request)).await;
+        let answered = tokio::time::timeout(CHECK_PATIENCE, self.client().request(request)).await;
         matches!(answered, Ok(Ok(response)) if response.status().is_success())
     }
 
@@ -268,6 +270,11 @@ impl Backend {
         let told =
             if well { "says that it is well again" } else { "does not say that it is well: nothing is sent to it" };
         changed.then(|| format!("backend `{}` {told}", self.name))
+    }
+
+    /// The client of this thread.
+    fn client(&self) -> &Client<Connector, Full<Bytes>> {
+        self.clients.get(Workers::current()).expect("there is a client for each worker and one for all others")
     }
 
     /// Of so many slots, those that are free.
@@ -365,34 +372,37 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 /// Headers that belong to one connection, or to Tollgate.
-const NOT_PASSED_ON: [&str; 12] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "host",
-    "content-length",
-    "expect",
-    "prefer",
+const NOT_PASSED_ON: [HeaderName; 12] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    HeaderName::from_static("prefer"),
 ];
 
 /// The headers that go on: all but those of the connection, those it names, and our own.
 pub(crate) fn passed_on(headers: &HeaderMap) -> HeaderMap {
-    let named: Vec<String> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
-        .collect();
-    let goes = |name: &HeaderName| {
-        let name = name.as_str();
-        !NOT_PASSED_ON.contains(&name) && !name.starts_with("x-tollgate-") && !named.iter().any(|other| other == name)
-    };
-    headers.iter().filter(|(name, _)| goes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    // Copied whole and then thinned out: most go on, and each that is inserted would be hashed anew.
+    let mut passed = headers.clone();
+    for named in headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok()) {
+        for name in named.split(',').map(str::trim) {
+            passed.remove(name);
+        }
+    }
+    for name in &NOT_PASSED_ON {
+        passed.remove(name);
+    }
+    for name in headers.keys().filter(|name| name.as_str().starts_with("x-tollgate-")) {
+        passed.remove(name);
+    }
+    passed
 }
 
 #[cfg(test)]

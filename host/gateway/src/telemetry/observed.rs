@@ -19,12 +19,12 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use super::counts::One;
 use super::names::{self, attribute};
 use super::observing::SPANS;
-use crate::Gateway;
 use crate::call::Call;
 use crate::formats::ModelRequest;
 use crate::http::Body;
 use crate::identity::Identity;
 use crate::settle::{Exchange, Used};
+use crate::{Gateway, clock};
 
 /// A caller's name for a request may have so many bytes; a longer one is replaced by ours.
 const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -72,7 +72,7 @@ impl Observed {
     }
 
     fn begin(gateway: &Gateway, headers: &HeaderMap, span: Span) -> Self {
-        let number = crate::random_id();
+        let number = crate::ordered_id(clock::now_ms());
         let callers = headers.get(names::REQUEST_ID_HEADER).filter(|value| is_name(value)).cloned();
         let ours = || HeaderValue::from_str(&format!("{number:032x}")).expect("digits are a header's value");
         Self(Arc::new(Inner {

@@ -1,0 +1,109 @@
+//! Threads that carry the connections of clients. Each has a scheduler of its own, and a connection stays where it was put, with
+//! its calls, its streams and the providers' connections behind them: a call that wakes no other processor on its way costs less of
+//! both. What a call shares with others lies in the gateway, not here.
+
+use std::cell::Cell;
+use std::net::TcpStream as Socket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{io, thread};
+
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The threads. They end when this is dropped, and what is on them with them.
+pub(crate) struct Workers {
+    workers: Vec<Worker>,
+    ending: CancellationToken,
+}
+
+struct Worker {
+    scheduler: Handle,
+    connections: Arc<AtomicUsize>,
+}
+
+thread_local! {
+    /// Which worker this thread is; nothing on any other thread.
+    static CURRENT: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+impl Workers {
+    /// One for each processor.
+    pub(crate) fn start() -> io::Result<Self> {
+        let ending = CancellationToken::new();
+        let workers = (0..Self::count()).map(|number| Worker::start(number, ending.clone()));
+        Ok(Self { workers: workers.collect::<io::Result<_>>()?, ending })
+    }
+
+    /// How many there are.
+    pub(crate) fn count() -> usize {
+        thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    /// Which of them runs this: their number for any other thread.
+    pub(crate) fn current() -> usize {
+        CURRENT.get().unwrap_or_else(Self::count)
+    }
+
+    /// Serves a connection on the worker that has the fewest.
+    pub(crate) fn carry<F>(
+        &self,
+        tracker: &TaskTracker,
+        stream: TcpStream,
+        serve: impl FnOnce(TcpStream) -> F + Send + 'static,
+    ) -> io::Result<()>
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let fewest = self.workers.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed));
+        let worker = fewest.expect("there is a worker for each processor");
+        let place = Place::take(&worker.connections);
+        // Its readiness is told to the scheduler that it is made under.
+        let socket: Socket = stream.into_std()?;
+        let carried = async move {
+            // A socket that cannot be watched is closed.
+            if let Ok(stream) = TcpStream::from_std(socket) {
+                serve(stream).await;
+            }
+            drop(place);
+        };
+        tracker.spawn_on(carried, &worker.scheduler);
+        Ok(())
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.ending.cancel();
+    }
+}
+
+impl Worker {
+    fn start(number: usize, ending: CancellationToken) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let scheduler = runtime.handle().clone();
+        thread::Builder::new().name(format!("gateway-{number}")).spawn(move || {
+            CURRENT.set(Some(number));
+            runtime.block_on(ending.cancelled());
+        })?;
+        Ok(Self { scheduler, connections: Arc::default() })
+    }
+}
+
+/// A connection that a worker has.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(connections: &Arc<AtomicUsize>) -> Self {
+        connections.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(connections))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
