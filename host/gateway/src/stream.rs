@@ -1,10 +1,11 @@
 //! A stream on its way to the client: metered event by event, cut when a switch says so, settled when it ends in whatever way.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming};
 use tokio::sync::mpsc;
@@ -20,6 +21,8 @@ use crate::{clock, verdict};
 
 /// Pieces between the upstream and a client that reads slowly; beyond it the upstream waits.
 const PIECES: usize = 16;
+/// Pieces that go on with one that came before them; beyond it the client waits no longer.
+const GATHERED: usize = 32;
 
 /// A stream whose pieces come from a task of ours.
 struct Piped(mpsc::Receiver<Bytes>);
@@ -95,21 +98,54 @@ async fn pump(
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
         };
         let Ok(shown) = meter.feed(&piece) else { return End::Broke };
-        if let Some(problem) = watched.look(gateway, exchange, meter) {
+        let (shown, end) = gather(&mut upstream, meter, shown).await;
+        if end.is_none()
+            && let Some(problem) = watched.look(gateway, exchange, meter)
+        {
             return End::Stopped(problem);
         }
-        if shown.is_empty() {
-            continue;
+        if !shown.is_empty() {
+            // A client that does not read must not keep a switch from closing the upstream.
+            tokio::select! {
+                biased;
+                switch = &mut cut => return End::Cut(switch),
+                () = gateway.ending.cancelled() => return End::Ending,
+                () = &mut whole => return End::Stalled,
+                sent = sender.send(shown) => if sent.is_err() { return End::ClientLeft },
+            }
         }
-        // A client that does not read must not keep a switch from closing the upstream.
-        tokio::select! {
-            biased;
-            switch = &mut cut => return End::Cut(switch),
-            () = gateway.ending.cancelled() => return End::Ending,
-            () = &mut whole => return End::Stalled,
-            sent = sender.send(shown) => if sent.is_err() { return End::ClientLeft },
+        if let Some(end) = end {
+            return end;
         }
     }
+}
+
+/// Adds to a piece what has come since: where tokens come faster than they are passed on, one write carries many. It waits for
+/// nothing but its turn, and says when it came upon the end.
+async fn gather(upstream: &mut Incoming, meter: &mut Meter, first: Bytes) -> (Bytes, Option<End>) {
+    let mut gathered: Option<BytesMut> = None;
+    let mut end = None;
+    for _ in 0..GATHERED {
+        // Whoever reads the upstream's connection has its turn.
+        tokio::task::yield_now().await;
+        let next = poll_fn(|context| Poll::Ready(Pin::new(&mut *upstream).poll_frame(context))).await;
+        let shown = match next {
+            Poll::Pending => break,
+            Poll::Ready(None) => Err(End::Closed),
+            Poll::Ready(Some(Err(_))) => Err(End::Broke),
+            Poll::Ready(Some(Ok(frame))) => {
+                meter.feed(&frame.into_data().unwrap_or_default()).map_err(|_too_large| End::Broke)
+            }
+        };
+        match shown {
+            Ok(shown) => gathered.get_or_insert_with(|| BytesMut::from(&*first)).extend_from_slice(&shown),
+            Err(ended) => {
+                end = Some(ended);
+                break;
+            }
+        }
+    }
+    (gathered.map_or(first, BytesMut::freeze), end)
 }
 
 /// Settles, and says to the client what ended its stream where it was not the provider. That goes out first: a cut reaches
