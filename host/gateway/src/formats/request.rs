@@ -1,7 +1,7 @@
 //! What a request for a model asks for, and the few changes the gateway makes to it.
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tollgate_ledger::estimate::InputSize;
 use tollgate_ledger::prices::ServiceTier;
 
@@ -80,7 +80,8 @@ impl ModelRequest {
         let named = |wanted: &str| metadata.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         let user: Option<String> = document.read("user").map_err(form("user", "a string"))?;
         let tier: Option<String> = document.read("service_tier").map_err(form("service_tier", "a string"))?;
-        let options: Option<Value> = document.read("stream_options").map_err(form("stream_options", "an object"))?;
+        let options: Option<Map<String, Value>> =
+            document.read("stream_options").map_err(form("stream_options", "an object"))?;
         let asked = options.as_ref().and_then(|options| options.get("include_usage")).and_then(Value::as_bool);
         Ok(Self {
             endpoint,
@@ -128,9 +129,10 @@ impl ModelRequest {
             document.set(member, &json!(cap));
         }
         if self.stream && self.usage_chunk() == UsageChunk::Hidden {
-            let mut options = self.document.read::<Value>("stream_options").ok().flatten().unwrap_or_else(|| json!({}));
-            options["include_usage"] = json!(true);
-            document.set("stream_options", &options);
+            let mut options: Map<String, Value> =
+                self.document.read("stream_options").ok().flatten().unwrap_or_default();
+            options.insert("include_usage".to_owned(), true.into());
+            document.set("stream_options", &options.into());
         }
         document.to_bytes()
     }
@@ -212,6 +214,7 @@ mod tests {
             (r#"{"model":"m","max_tokens":-1}"#, "`max_output_tokens` must be a whole number"),
             (r#"{"model":"m","stream":"yes"}"#, "`stream` must be true or false"),
             (r#"{"model":"m","background":true}"#, "`background` cannot be metered"),
+            (r#"{"model":"m","stream":true,"stream_options":7}"#, "`stream_options` must be an object"),
             ("nonsense", "not a JSON object"),
         ] {
             let error =
