@@ -15,6 +15,7 @@ use tollgate_ledger::records::DecisionId;
 use crate::Gateway;
 use crate::formats::{Endpoint, ModelRequest, NextAction, Problem};
 use crate::identity::Identity;
+use crate::room::Taken;
 use crate::telemetry::Observed;
 
 /// So many bytes of a body are a token of input, for an estimate: prose has four, code and JSON fewer.
@@ -36,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) started_ms: u64,
     /// A keyed hash of the whole body: the same again after a failure is a loop.
     pub(crate) context: u64,
+    /// What its body takes up.
+    pub(crate) _room: Taken,
 }
 
 impl Call {

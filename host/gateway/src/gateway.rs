@@ -23,6 +23,7 @@ use crate::approvals::Approvals;
 use crate::http::{Bounds, Server};
 use crate::keys::{KeyFileError, Keys};
 use crate::records::Records;
+use crate::room::Room;
 use crate::serving::Simulated;
 use crate::sessions::Sessions;
 use crate::switches::{self, Labels, RestoreError};
@@ -188,6 +189,7 @@ pub(crate) struct Gateway {
     pub(crate) untold: Untold,
     pub(crate) unmetered: Unmetered,
     pub(crate) settings: Settings,
+    pub(crate) room: Room,
     /// Of this process: nobody outside can look for two bodies with the same hash.
     pub(crate) context_key: std::hash::RandomState,
     pub(crate) log: Log,
@@ -274,6 +276,7 @@ impl Running {
             bell,
             saving: Mutex::default(),
             taking_over: Mutex::default(),
+            room: Room::new(settings.bounds.held_bytes),
             settings,
             host,
         });

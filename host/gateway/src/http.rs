@@ -46,6 +46,9 @@ pub struct Bounds {
     pub body_bytes: usize,
     /// How long a request's body may take.
     pub body_time: Duration,
+    /// Bytes of the bodies of all requests under way; a request for which there is no room is answered with 503. 512 MiB, some
+    /// hundreds of an agent's contexts.
+    pub held_bytes: usize,
 }
 
 impl Default for Bounds {
@@ -57,6 +60,7 @@ impl Default for Bounds {
             header_time: Duration::from_secs(15),
             body_bytes: 32 << 20,
             body_time: Duration::from_secs(60),
+            held_bytes: 512 << 20,
         }
     }
 }

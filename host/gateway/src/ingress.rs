@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Incoming};
 use std::hash::BuildHasher;
 use std::sync::Mutex;
 use tollgate_core::config::Api;
@@ -12,6 +12,7 @@ use crate::formats::{Endpoint, ModelRequest, NextAction, Problem};
 use crate::http::{BodyError, read_body};
 use crate::identity::{Identity, IdentityError};
 use crate::keys::{AccessError, ClaimError, RunError};
+use crate::room::Taken;
 use crate::telemetry::Observed;
 use crate::{Gateway, clock};
 
@@ -36,7 +37,7 @@ pub(crate) async fn read(gateway: &Gateway, request: Request<Incoming>, observed
         return Err(Problem::new(405, "method-not-allowed", "use POST", NextAction::ChangeRequest));
     }
     let caller = gateway.keys.caller(&parts.headers, started_ms).map_err(|error| no_access(&error))?;
-    let body = self::body(gateway, body).await?;
+    let (body, room) = self::body(gateway, body).await?;
     let context = gateway.context_key.hash_one(&body);
     let request = ModelRequest::parse(endpoint, body)
         .map_err(|error| Problem::bad_request("invalid-request", error.to_string()))?;
@@ -52,21 +53,26 @@ pub(crate) async fn read(gateway: &Gateway, request: Request<Incoming>, observed
     observed.identified(&request, &identity);
     let (id, decided) = (observed.number(), Mutex::default());
     let query = parts.uri.query().map(str::to_owned);
-    let call = Call { id, decided, observed, request, query, identity, headers, started_ms, context };
+    let call = Call { id, decided, observed, request, query, identity, headers, started_ms, context, _room: room };
     if let Some(line) = gateway.untold.dispatch(call.task(), call.identity.names_run, call.identity.names_task) {
         gateway.log.line(&line);
     }
     Ok(call)
 }
 
-/// The body of a client's request, within bounds.
-pub(crate) async fn body(gateway: &Gateway, body: Incoming) -> Result<Bytes, Problem> {
+/// The body of a client's request, within bounds, and the room it takes.
+pub(crate) async fn body(gateway: &Gateway, body: Incoming) -> Result<(Bytes, Taken), Problem> {
     let bounds = gateway.settings.bounds;
-    read_body(body, bounds.body_bytes, bounds.body_time).await.map_err(|error| match error {
+    let room = gateway.room.take(body.size_hint().exact(), bounds.body_bytes).ok_or_else(|| {
+        let detail = "so much is under way that there is no room for the body of this request";
+        Problem::new(503, "no-room", detail, NextAction::RetryAfter(1))
+    })?;
+    let read = read_body(body, bounds.body_bytes, bounds.body_time).await.map_err(|error| match error {
         BodyError::TooLarge { .. } => Problem::new(413, "body-too-large", error.to_string(), NextAction::ChangeRequest),
         BodyError::TooSlow { .. } => Problem::new(408, "body-too-slow", error.to_string(), NextAction::Stop),
         BodyError::Broken => Problem::bad_request("body-broken", error.to_string()),
-    })
+    });
+    Ok((read?, room))
 }
 
 /// The caller has no key that is valid here.

@@ -42,6 +42,7 @@ mod outcomes;
 mod private_file;
 mod records;
 mod review;
+mod room;
 mod serving;
 mod sessions;
 mod settle;

@@ -64,7 +64,7 @@ pub(crate) async fn pass(
     let caller = gateway.keys.caller(&parts.headers, now_ms).map_err(|error| ingress::no_access(&error))?;
     let identity = Identity::read(&parts.headers, Told::default(), &caller, &gateway.sessions, now_ms)
         .map_err(|error| ingress::unidentified(&error))?;
-    let body = ingress::body(gateway, body).await?;
+    let (body, _room) = ingress::body(gateway, body).await?;
     let mut scopes = ScopePath::default();
     identity.scopes.iter().for_each(|scope| scopes.set(scope.kind, scope.reference()));
     let dispatch = Dispatch { now_ms, scopes, ..Dispatch::default() };

@@ -12,6 +12,7 @@ mod passing;
 mod records;
 mod refusing;
 mod reloading;
+mod robust;
 mod site;
 mod streams;
 mod switches;
