@@ -50,6 +50,7 @@ mod simulate;
 mod stream;
 mod switches;
 pub mod telemetry;
+mod times;
 mod tls;
 mod unmetered;
 mod untold;
@@ -67,7 +68,7 @@ pub use approvals::{ApprovalDocument, ApprovalState, Verdict};
 pub use backend_key::BackendKeyError;
 pub use client::{AdminClient, AdminError};
 use gateway::Gateway;
-pub use gateway::{GatewayError, LogLine, Running, Settings, Times};
+pub use gateway::{GatewayError, LogLine, Running, Settings};
 pub use http::Bounds;
 pub use keys::{
     KeyDocument, KeyFile, KeyFileError, NewKey, OwnScope, OwnScopeError, Right, SecretDocument, SecretHash,
@@ -76,6 +77,7 @@ pub use records::{NamesOf, RECORDS_FOLDER, policy_set};
 pub use review::{About as FoundAbout, Found, review};
 pub use simulate::{BillLine, Billed, Received, Script, SimulatedProvider};
 pub use switches::{Evidence, RestoreError, SwitchDocument};
+pub use times::Times;
 pub use tls::{TlsError, TlsFiles};
 pub use upstream::BackendError;
 
