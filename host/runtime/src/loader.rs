@@ -26,9 +26,9 @@ pub(crate) struct Loader {
 }
 
 impl Loader {
-    /// The same, for a configuration that knows these names.
-    pub(crate) fn with_catalogue(&self, catalogue: Catalogue) -> Self {
-        Self { catalogue: Arc::new(catalogue), ..self.clone() }
+    /// The same, for a configuration that knows these names and adds to them.
+    pub(crate) fn with_names(&self, symbols: &Arc<Symbols>, catalogue: Catalogue) -> Self {
+        Self { symbols: Arc::clone(symbols), catalogue: Arc::new(catalogue), ..self.clone() }
     }
 
     pub(crate) fn symbols(&self) -> &Symbols {

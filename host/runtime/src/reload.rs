@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, io};
 
 use tollgate_core::config::Limits;
-use tollgate_core::{Catalogue, Configuration, ConfigurationError, InternError};
+use tollgate_core::{Catalogue, Configuration, ConfigurationError, InternError, Symbols};
 
 use crate::candidate::Trial;
 use crate::cause::Cause;
@@ -119,10 +119,16 @@ impl Reloads {
         Origin { id, cause, loaded_ms: wall::now_ms() }
     }
 
+    /// For the names of what is about to be loaded. It has to be kept once that serves.
+    pub(crate) fn draft_of_names(&self) -> Arc<Symbols> {
+        Arc::new(self.loader.symbols.draft())
+    }
+
     /// Loads a generation beside the running one.
     pub(crate) fn load(
         &self,
         configuration: &Configuration,
+        names: &Arc<Symbols>,
         cause: Cause,
         before: &Generation,
     ) -> Result<Generation, ReloadError> {
@@ -130,8 +136,8 @@ impl Reloads {
         if let Some(accepts) = &self.acceptance {
             accepts(configuration).map_err(ReloadError::NotAccepted)?;
         }
-        let catalogue = Catalogue::new(configuration, &self.loader.symbols)?;
-        let loader = self.loader.with_catalogue(catalogue);
+        let catalogue = Catalogue::new(configuration, names)?;
+        let loader = self.loader.with_names(names, catalogue);
         let configuration = Arc::new(configuration.clone());
         Ok(Generation::load(self.origin(cause), &configuration, &loader, Some(before))?)
     }
@@ -185,10 +191,12 @@ impl Host {
     fn load_and_install(&self, configuration: &Configuration, cause: Cause) -> Result<u64, ReloadError> {
         let _one_at_a_time = self.reloads.one_at_a_time();
         let before = self.live.running_in_full();
-        let next = Arc::new(self.reloads.load(configuration, cause.clone(), &before)?);
+        let names = self.reloads.draft_of_names();
+        let next = Arc::new(self.reloads.load(configuration, &names, cause.clone(), &before)?);
         let id = next.id;
         let trial = configuration.with_candidates().map(|candidates| {
-            let candidate = self.reloads.load(&candidates, cause.clone(), &next).map_err(|error| match error {
+            let candidate = self.reloads.load(&candidates, &names, cause.clone(), &next);
+            let candidate = candidate.map_err(|error| match error {
                 ReloadError::Generation(source) => ReloadError::Candidate(source),
                 other => other,
             });
@@ -196,6 +204,7 @@ impl Host {
         });
         let trial = trial.transpose()?;
         self.live.install(Arc::clone(&next), &before, cause).map_err(|Superseded| ReloadError::Superseded)?;
+        names.keep();
         if let Some(trial) = trial {
             self.live.begin_trial(trial, &next).map_err(|Superseded| ReloadError::Superseded)?;
         }

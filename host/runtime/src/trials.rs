@@ -35,10 +35,12 @@ impl Host {
     fn start_trial(&self, configuration: &Configuration, cause: Cause) -> Result<u64, ReloadError> {
         let _one_at_a_time = self.reloads.one_at_a_time();
         let before = self.live.running_in_full();
-        let candidate = Arc::new(self.reloads.load(configuration, cause, &before)?);
+        let names = self.reloads.draft_of_names();
+        let candidate = Arc::new(self.reloads.load(configuration, &names, cause, &before)?);
         let id = candidate.id;
         let trial = Arc::new(Trial::new(candidate));
         self.live.begin_trial(trial, &before).map_err(|Superseded| ReloadError::Superseded)?;
+        names.keep();
         Ok(id)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use tollgate_core::PolicyIndex;
+use tollgate_core::{PolicyIndex, Symbol, Symbols};
 use tollgate_runtime::{Cause, ReloadError, RollbackError};
 use tollgate_tests::{Chain, PolicyEntry, dispatch};
 
@@ -42,6 +42,24 @@ fn a_failed_load_changes_nothing_and_gives_one_reason() {
     // Numbers are never used again, also those of what was not taken.
     assert_eq!(told.reload(&numbered(30)), Ok(3));
     assert_eq!(told.host.status().last_failure, None);
+}
+
+#[test]
+fn names_of_refused_configurations_do_not_fill_the_table() {
+    let told = Told::start(&numbered(10));
+    let with_names = |chain: &Chain, round: usize| {
+        let mut configuration = parsed(chain);
+        configuration.task_types = (0..4_096).map(|number| format!("task-type-{round}-{number}")).collect();
+        told.host.reload(&configuration, Cause::Request("a test".to_owned()))
+    };
+    let refused = Chain::new().policy(&PolicyEntry::guest("trap-in-configure"));
+    for round in 0..=Symbols::MAX_NAMES / 4_096 {
+        assert!(matches!(with_names(&refused, round), Err(ReloadError::Generation(_))), "round {round}");
+    }
+    assert_eq!(told.host.symbol("task-type-0-0"), Symbol::UNKNOWN);
+    with_names(&numbered(20), 0).expect("there is room for what is taken");
+    assert_ne!(told.host.symbol("task-type-0-0"), Symbol::UNKNOWN);
+    assert_eq!(number(&told.host.decide(&dispatch(&told.host))), 20);
 }
 
 #[test]
