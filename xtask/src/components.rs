@@ -56,6 +56,23 @@ pub(crate) fn build_one(project: &Project, folder: &Path, out: Option<PathBuf>) 
     Ok(())
 }
 
+/// The core module of one package, for a host that takes no components.
+pub(crate) fn build_core_module(
+    project: &Project,
+    toolchain: &GuestToolchain,
+    manifest: &Path,
+    package: &str,
+) -> Result<PathBuf> {
+    let metadata = Metadata::of(manifest)?;
+    let found = metadata.packages.iter().find(|member| member.name == package);
+    let module = found
+        .and_then(Package::core_module)
+        .with_context(|| format!("`{}` has no member `{package}` that builds a cdylib", manifest.display()))?;
+    let folder = manifest.parent().context("a manifest lies in a folder")?;
+    cargo_build(project, toolchain, folder, &["--package", package])?;
+    Ok(module_folder(project, toolchain).join(module))
+}
+
 fn build_workspace(project: &Project, toolchain: &GuestToolchain, manifest: &Path, out: &Path) -> Result<Vec<PathBuf>> {
     let metadata = Metadata::of(manifest)?;
     let guests: Vec<(&Package, String)> =

@@ -12,7 +12,12 @@ use crate::workspace::{Metadata, Package, Project};
 pub(crate) fn check(project: &Project) -> Result<()> {
     let mut count = 0;
     let mut broken = Vec::new();
-    let manifests = [project.root.join("Cargo.toml"), project.plugins_manifest(), project.test_guests_manifest()];
+    let manifests = [
+        project.root.join("Cargo.toml"),
+        project.plugins_manifest(),
+        project.test_guests_manifest(),
+        project.peers_manifest(),
+    ];
     for manifest in manifests {
         for package in Metadata::of(&manifest)?.packages {
             for edge in edges(&project.root, &package)? {

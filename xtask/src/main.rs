@@ -11,6 +11,7 @@ mod deps;
 mod external;
 mod gateway;
 mod ledger;
+mod peers;
 mod process;
 mod soak;
 mod stage;
@@ -75,6 +76,12 @@ enum Task {
     },
     /// Touch a million scopes, and measure the memory they take
     Scopes,
+    /// Compare the decision of the shipped policies with seven other engines, which are built for it, and take long the first time
+    BenchPeers {
+        /// Passed on, as in `--json` or `--rounds 2000`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Check what no compiler does: machine paths, long files, stubs, links, frozen tracks
     Tidy,
     /// Check that no part of the project depends on one it must not know
@@ -138,6 +145,7 @@ fn perform(task: Task) -> Result<ExitCode> {
             return gateway::trial(&project, "crash", &arguments);
         }
         Task::BenchGateway { arguments } => return gateway::bench(&project, &arguments),
+        Task::BenchPeers { arguments } => return peers::bench(&project, &arguments),
         Task::Scopes => return ledger::long_test(&project, "scopes", &[]),
         Task::Tidy => tidy::check(&project)?,
         Task::Deps => deps::check(&project)?,

@@ -32,6 +32,15 @@ impl Project {
         self.root.join("tests/guests/Cargo.toml")
     }
 
+    pub(crate) fn peers_manifest(&self) -> PathBuf {
+        self.root.join("benches/peers/Cargo.toml")
+    }
+
+    /// The engines that decisions are compared with: a build of their own, so that no other one waits for them.
+    pub(crate) fn peers_target(&self) -> PathBuf {
+        self.target.join("peers")
+    }
+
     /// Components of the shipped policies, where the host looks without being told.
     pub(crate) fn plugins_out(&self) -> PathBuf {
         self.target.join("release/plugins")

@@ -17,6 +17,8 @@ pub(super) enum Part {
     TestGuest,
     Tests,
     Benches,
+    /// The comparison with other engines, and what it is made of.
+    Peers,
     Xtask,
 }
 
@@ -58,6 +60,7 @@ impl Part {
             ("tests", Some("guests"), Some(_)) => Self::TestGuest,
             ("tests", None, None) => Self::Tests,
             ("benches", None, None) => Self::Benches,
+            ("benches", Some("peers"), _) => Self::Peers,
             ("xtask", None, None) => Self::Xtask,
             _ => return None,
         })
@@ -74,6 +77,7 @@ impl Part {
             Self::Sdk | Self::Plugin => &[Self::Sdk],
             // Hostile guests share what is hostile in the same way.
             Self::TestGuest => &[Self::Sdk, Self::TestGuest],
+            Self::Peers => &[Self::Core, Self::Runtime, Self::Peers],
             Self::Tests | Self::Benches => {
                 &[Self::Core, Self::Runtime, Self::Ledger, Self::Gateway, Self::Cli, Self::Sdk, Self::Tests]
             }
@@ -81,7 +85,7 @@ impl Part {
     }
 
     fn measures_or_tests(self) -> bool {
-        matches!(self, Self::Tests | Self::Benches)
+        matches!(self, Self::Tests | Self::Benches | Self::Peers)
     }
 }
 
@@ -110,7 +114,9 @@ impl Edge {
         }
         Some(match (self.from, to) {
             (Part::Xtask, _) => "xtask is built first on a fresh machine, so it uses none of our crates",
-            (_, Part::Tests | Part::Benches | Part::Xtask) => "nothing depends on tests, benches or xtask",
+            (_, Part::Tests | Part::Benches | Part::Peers | Part::Xtask) => {
+                "nothing depends on tests, benches or xtask"
+            }
             (Part::Runtime, Part::Ledger) | (Part::Ledger, Part::Runtime) => {
                 "runtime and ledger do not know each other: what both need belongs to core"
             }
