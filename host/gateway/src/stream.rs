@@ -62,18 +62,18 @@ pub(crate) fn pass_on(gateway: &Arc<Gateway>, mut exchange: Exchange, upstream: 
     gateway.tasks.spawn(async move {
         let _open = open;
         let mut meter = Meter::new(exchange.call.request.endpoint, exchange.call.request.usage_chunk());
-        let upstream = (upstream, place.backend().times);
-        let end = pump(&task, &mut exchange, upstream, &mut meter, &sender).await;
-        finish(&task, exchange, &mut meter, &place, &end, sender).await;
+        let mut upstream = upstream;
+        let end = pump(&task, &mut exchange, (&mut upstream, place.backend().times), &mut meter, &sender).await;
+        finish(&task, (exchange, upstream), &mut meter, &place, &end, sender).await;
     });
     Piped(receiver).boxed_unsync()
 }
 
-/// Moves pieces until something ends it. The upstream's connection is closed when this returns.
+/// Moves pieces until something ends it.
 async fn pump(
     gateway: &Gateway,
     exchange: &mut Exchange,
-    (mut upstream, times): (Incoming, Times),
+    (upstream, times): (&mut Incoming, Times),
     meter: &mut Meter,
     sender: &mpsc::Sender<Bytes>,
 ) -> End {
@@ -98,7 +98,7 @@ async fn pump(
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
         };
         let Ok(shown) = meter.feed(&piece) else { return End::Broke };
-        let (shown, end) = gather(&mut upstream, meter, shown).await;
+        let (shown, end) = gather(upstream, meter, shown).await;
         if end.is_none()
             && let Some(problem) = watched.look(gateway, exchange, meter)
         {
@@ -148,12 +148,16 @@ async fn gather(upstream: &mut Incoming, meter: &mut Meter, first: Bytes) -> (By
     (gathered.map_or(first, BytesMut::freeze), end)
 }
 
-/// Settles, and says to the client what ended its stream where it was not the provider. That goes out first: a cut reaches
-/// hundreds of streams at once, and none of them waits for the ledger's word on the others. An end that the provider made
-/// is settled before the client sees it, so whoever has seen one finds its cost in the ledger.
+/// Turns that a told stream leaves to others before it is settled: in the first all those that are cut with it are told, in the
+/// second their connections write what they were told.
+const TURNS_OF_OTHERS: usize = 2;
+
+/// Settles, closes the upstream's connection, and says to the client what ended its stream where it was not the provider. That goes
+/// out first: a cut reaches hundreds of streams at once, and none of them waits for the ledger's word on the others. An end that the
+/// provider made is settled before the client sees it, so whoever has seen one finds its cost in the ledger.
 async fn finish(
     gateway: &Gateway,
-    exchange: Exchange,
+    (exchange, upstream): (Exchange, Incoming),
     meter: &mut Meter,
     place: &Place,
     end: &End,
@@ -183,7 +187,10 @@ async fn finish(
             let event = problem.event(exchange.call.request.endpoint, meter.next_number());
             let last = format!("{}{event}", meter.separator());
             let settled = async {
-                tokio::task::yield_now().await;
+                for _ in 0..TURNS_OF_OTHERS {
+                    tokio::task::yield_now().await;
+                }
+                drop(upstream);
                 exchange.settle(gateway, used, ended);
             };
             tokio::join!(say(sender, last.into(), patience), settled);

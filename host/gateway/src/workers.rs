@@ -24,6 +24,10 @@ struct Worker {
     connections: Arc<AtomicUsize>,
 }
 
+/// A worker looks at what other threads woke before each task of its own. Hardly anything comes from there but an operator's
+/// cut, which must not wait until a busy worker has a moment.
+const FROM_OUTSIDE_FIRST: u32 = 1;
+
 thread_local! {
     /// Which worker this thread is; nothing on any other thread.
     static CURRENT: Cell<Option<usize>> = const { Cell::new(None) };
@@ -82,7 +86,7 @@ impl Drop for Workers {
 
 impl Worker {
     fn start(number: usize, ending: CancellationToken) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread().enable_all().global_queue_interval(FROM_OUTSIDE_FIRST).build()?;
         let scheduler = runtime.handle().clone();
         thread::Builder::new().name(format!("gateway-{number}")).spawn(move || {
             CURRENT.set(Some(number));
