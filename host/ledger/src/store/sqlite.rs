@@ -21,6 +21,9 @@ use crate::calls::Call;
 /// Sets of charges kept in memory, so that most lines need not look theirs up.
 const CHARGE_SETS: usize = 65_536;
 
+/// Memory for pages of the database: a commit touches leaves all over the index of reservations, and should find them here.
+const CACHE_KIB: i64 = 16 * 1024;
+
 /// The ledger's database.
 #[derive(Debug)]
 pub struct Sqlite {
@@ -43,6 +46,7 @@ impl Sqlite {
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut connection)?;
         Ok(Self { connection, charge_sets: ChargeSets::default() })

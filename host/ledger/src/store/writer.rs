@@ -1,6 +1,6 @@
 //! The one thread that writes to the store: it takes what has gathered, commits it as one group, and tells who waits.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ const GATHER: Duration = Duration::from_millis(20);
 /// How long those who wait may be kept for others that are about to: as many as waited for the last group mostly come at once
 /// when it is done, and two syncs for them would take longer than one.
 const COMPANY: Duration = Duration::from_millis(2);
+/// A writer that has nothing to do looks up this often.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// The writer is gone; nothing more can be promised.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -23,17 +25,28 @@ pub struct WriterError {
     pub(crate) reason: Arc<str>,
 }
 
+/// What became of a group: its last batch once it is on the disk. Each group has its own, so that only those wake who wait for it,
+/// and none of them needs the queue's lock again.
+type Outcome = OnceLock<Result<u64, WriterError>>;
+
 #[derive(Debug, Default)]
 struct Queue {
     batches: Vec<Batch>,
+    /// The last batch of the group that was taken last.
+    taken: u64,
+    /// What becomes of that group.
+    written: Arc<Outcome>,
+    /// What becomes of the one after it.
+    gathering: Arc<Outcome>,
     /// The last batch that somebody waits for.
     wanted: u64,
     /// How many have come to wait since the last group was taken.
     waiting: usize,
     /// How many waited for that one.
     waited: usize,
-    /// So many have to wait before the writer is woken for them.
+    /// So many have to wait before the writer is woken for them, where it sleeps.
     wake_at: usize,
+    sleeps: bool,
     /// How many groups were committed.
     groups: u64,
     committed: u64,
@@ -46,7 +59,6 @@ struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
     room: Condvar,
-    done: Condvar,
 }
 
 /// The writer's handle. Dropping it commits what has gathered.
@@ -76,7 +88,7 @@ impl Writer {
             return Err(failed.clone());
         }
         queue.batches.push(batch);
-        if queue.batches.len() == 1 {
+        if queue.sleeps && (queue.batches.len() == 1 || !queue.has_time()) {
             self.shared.work.notify_one();
         }
         Ok(())
@@ -84,21 +96,21 @@ impl Writer {
 
     /// Waits until that batch is on the disk.
     pub(crate) fn wait(&self, sequence: u64) -> Result<(), WriterError> {
-        let mut queue = self.shared.lock();
-        if queue.committed < sequence {
-            queue.wanted = queue.wanted.max(sequence);
-            queue.waiting = queue.waiting.saturating_add(1);
-            if queue.waiting >= queue.wake_at {
-                self.shared.work.notify_one();
+        loop {
+            let outcome = {
+                let mut queue = self.shared.lock();
+                if queue.committed >= sequence {
+                    return Ok(());
+                }
+                if let Some(failed) = &queue.failed {
+                    return Err(failed.clone());
+                }
+                queue.outcome_of(sequence, &self.shared.work)
+            };
+            if outcome.wait().clone()? >= sequence {
+                return Ok(());
             }
         }
-        while queue.committed < sequence {
-            if let Some(failed) = &queue.failed {
-                return Err(failed.clone());
-            }
-            queue = self.shared.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        Ok(())
     }
 
     /// Batches that nobody has begun to write.
@@ -128,6 +140,36 @@ impl Drop for Writer {
     }
 }
 
+impl Queue {
+    /// What will become of the group that a batch is in, or will be in unless that one is full before. Wakes the writer for
+    /// the second.
+    fn outcome_of(&mut self, sequence: u64, work: &Condvar) -> Arc<Outcome> {
+        if sequence <= self.taken {
+            return Arc::clone(&self.written);
+        }
+        self.wanted = self.wanted.max(sequence);
+        self.waiting = self.waiting.saturating_add(1);
+        if self.sleeps && self.waiting >= self.wake_at {
+            work.notify_one();
+        }
+        Arc::clone(&self.gathering)
+    }
+
+    /// Whether more may gather.
+    const fn has_time(&self) -> bool {
+        !self.closed && self.batches.len() < GROUP
+    }
+
+    fn take_group(&mut self) -> Vec<Batch> {
+        let count = self.batches.len().min(GROUP);
+        let group: Vec<Batch> = self.batches.drain(..count).collect();
+        self.taken = group.last().map_or(self.taken, |batch| batch.sequence);
+        self.written = std::mem::take(&mut self.gathering);
+        (self.waited, self.waiting) = (self.waiting, 0);
+        group
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -136,61 +178,64 @@ impl Shared {
     fn run(&self, mut store: impl Store) {
         while let Some(group) = self.next_group() {
             let last = group.last().map_or(0, |batch| batch.sequence);
-            let committed = store.commit(&group);
-            let mut queue = self.lock();
-            match committed {
-                Ok(()) => (queue.committed, queue.groups) = (last, queue.groups.saturating_add(1)),
-                Err(error) => queue.failed = Some(WriterError { reason: describe(&error).into() }),
-            }
-            self.done.notify_all();
-            self.room.notify_all();
-            if queue.failed.is_some() {
+            let committed = store.commit(&group).map_err(|error| WriterError { reason: describe(&error).into() });
+            let failed = committed.is_err();
+            self.tell(committed.map(|()| last));
+            if failed {
                 return;
             }
         }
     }
 
+    /// Tells those who wait what became of the group that was taken last; after a failure also those who wait for the next one.
+    fn tell(&self, outcome: Result<u64, WriterError>) {
+        let mut queue = self.lock();
+        let written = Arc::clone(&queue.written);
+        match &outcome {
+            Ok(last) => (queue.committed, queue.groups) = (*last, queue.groups.saturating_add(1)),
+            Err(error) => {
+                queue.failed = Some(error.clone());
+                let _ = queue.gathering.set(outcome.clone());
+            }
+        }
+        drop(queue);
+        let _ = written.set(outcome);
+        self.room.notify_all();
+    }
+
     /// Waits until something is there, lets what nobody waits for gather a little, and takes it.
     fn next_group(&self) -> Option<Vec<Batch>> {
+        let nothing = |queue: &mut Queue| queue.batches.is_empty() && !queue.closed;
+        let unwanted = |queue: &mut Queue| queue.wanted <= queue.committed && queue.has_time();
         let mut queue = self.lock();
-        loop {
-            if queue.batches.is_empty() {
-                if queue.closed {
-                    return None;
-                }
-                queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            if queue.wanted <= queue.committed && !queue.closed && queue.batches.len() < GROUP {
-                let (again, timeout) = self.work.wait_timeout(queue, GATHER).unwrap_or_else(PoisonError::into_inner);
-                queue = again;
-                if !timeout.timed_out()
-                    && queue.wanted <= queue.committed
-                    && queue.batches.len() < GROUP
-                    && !queue.closed
-                {
-                    continue;
-                }
-            }
-            queue = self.company(queue);
-            let count = queue.batches.len().min(GROUP);
-            (queue.waited, queue.waiting) = (queue.waiting, 0);
-            return Some(queue.batches.drain(..count).collect());
+        while nothing(&mut queue) {
+            queue = self.sleep_while(queue, IDLE, nothing);
         }
-    }
-}
-
-impl Shared {
-    /// Waits a little until three quarters of those wait who waited for the last group.
-    fn company<'queue>(&'queue self, mut queue: MutexGuard<'queue, Queue>) -> MutexGuard<'queue, Queue> {
-        let enough = queue.waited.saturating_mul(3).div_ceil(4);
-        let lonely = |queue: &mut Queue| queue.waiting < enough && !queue.closed && queue.batches.len() < GROUP;
-        if queue.wanted > queue.committed && lonely(&mut queue) {
+        if queue.batches.is_empty() {
+            return None;
+        }
+        queue = self.sleep_while(queue, GATHER, unwanted);
+        if queue.wanted > queue.committed {
+            // Three quarters of those who waited for the last group.
+            let enough = queue.waited.saturating_mul(3).div_ceil(4);
             queue.wake_at = enough;
-            let waited = self.work.wait_timeout_while(queue, COMPANY, lonely);
-            (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            queue = self.sleep_while(queue, COMPANY, |queue| queue.waiting < enough && queue.has_time());
             queue.wake_at = 0;
         }
+        Some(queue.take_group())
+    }
+
+    /// Lets the writer sleep until it is woken for something else than `reason`, at most so long.
+    fn sleep_while<'queue>(
+        &'queue self,
+        mut queue: MutexGuard<'queue, Queue>,
+        longest: Duration,
+        reason: impl FnMut(&mut Queue) -> bool,
+    ) -> MutexGuard<'queue, Queue> {
+        queue.sleeps = true;
+        let (mut queue, _) =
+            self.work.wait_timeout_while(queue, longest, reason).unwrap_or_else(PoisonError::into_inner);
+        queue.sleeps = false;
         queue
     }
 }
