@@ -2,8 +2,10 @@
 //! stops between two of them leaves the reader with a well-formed stream.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use memchr::memchr2;
 
 /// The largest event in bytes. A delta has a few hundred; a tool call that a server sends whole may have much more.
 pub(crate) const MAX_EVENT_BYTES: usize = 4 << 20;
@@ -13,27 +15,36 @@ pub(crate) const MAX_EVENT_BYTES: usize = 4 << 20;
 #[error("an event of the upstream's stream has more than {MAX_EVENT_BYTES} bytes")]
 pub(crate) struct EventTooLarge;
 
-/// One event, with the blank line that ends it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) bytes: Bytes,
+/// What stands behind `data:` in an event, lines joined as the format says.
+pub(crate) fn data(event: &[u8]) -> Cow<'_, [u8]> {
+    let lines = Lines(event);
+    let mut data = lines.filter_map(|line| line.strip_prefix(b"data:"));
+    let Some(first) = data.next().map(without_space) else {
+        return Cow::Borrowed(&[]);
+    };
+    // Nearly every event has one line of it.
+    data.map(without_space).fold(Cow::Borrowed(first), |data, line| {
+        let mut data = data.into_owned();
+        data.push(b'\n');
+        data.extend_from_slice(line);
+        Cow::Owned(data)
+    })
 }
 
-impl Event {
-    /// What stands behind `data:`, lines joined as the format says.
-    pub(crate) fn data(&self) -> Cow<'_, [u8]> {
-        let lines = self.bytes.split(|byte| matches!(byte, b'\n' | b'\r'));
-        let mut data = lines.filter_map(|line| line.strip_prefix(b"data:"));
-        let Some(first) = data.next().map(without_space) else {
-            return Cow::Borrowed(&[]);
-        };
-        // Nearly every event has one line of it.
-        data.map(without_space).fold(Cow::Borrowed(first), |data, line| {
-            let mut data = data.into_owned();
-            data.push(b'\n');
-            data.extend_from_slice(line);
-            Cow::Owned(data)
-        })
+/// What stands between ends of lines.
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let end = memchr2(b'\n', b'\r', self.0).unwrap_or(self.0.len());
+        let (line, rest) = self.0.split_at(end);
+        self.0 = rest.get(1..).unwrap_or_default();
+        Some(line)
     }
 }
 
@@ -42,10 +53,12 @@ fn without_space(value: &[u8]) -> &[u8] {
     value.strip_prefix(b" ").unwrap_or(value)
 }
 
-/// Cuts events out of a stream.
+/// Finds events in a stream, and gives them away as the bytes they came in.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     held: BytesMut,
+    /// Where the event begins that is looked for.
+    start: usize,
     /// How much of `held` was looked at.
     scanned: usize,
     /// The line being looked at has something in it.
@@ -60,35 +73,48 @@ impl Events {
         self.held.extend_from_slice(bytes);
     }
 
-    /// The next whole event.
-    pub(crate) fn next_event(&mut self) -> Result<Option<Event>, EventTooLarge> {
-        while let Some(byte) = self.held.get(self.scanned).copied() {
-            self.scanned += 1;
-            let second_half = byte == b'\n' && std::mem::take(&mut self.after_return);
-            match byte {
-                // The line feed of a pair belongs to the line that its return has ended.
-                b'\n' if second_half => {}
-                b'\n' | b'\r' => {
-                    self.after_return = byte == b'\r';
-                    if !std::mem::take(&mut self.in_line) {
-                        return Ok(Some(self.cut()));
-                    }
-                }
-                _ => (self.in_line, self.after_return) = (true, false),
+    /// Where the next whole event stands, with the blank line that ends it.
+    pub(crate) fn next_event(&mut self) -> Result<Option<Range<usize>>, EventTooLarge> {
+        while let Some(unseen) = self.held.get(self.scanned..).filter(|unseen| !unseen.is_empty()) {
+            let Some(offset) = memchr2(b'\n', b'\r', unseen) else {
+                (self.in_line, self.after_return, self.scanned) = (true, false, self.held.len());
+                break;
+            };
+            if offset > 0 {
+                (self.in_line, self.after_return) = (true, false);
+            }
+            let feed = unseen.get(offset) == Some(&b'\n');
+            self.scanned += offset + 1;
+            // The line feed of a pair belongs to the line that its return has ended.
+            if feed && std::mem::take(&mut self.after_return) {
+                continue;
+            }
+            self.after_return = !feed;
+            if !std::mem::take(&mut self.in_line) {
+                let event = self.start..self.scanned;
+                self.start = self.scanned;
+                return Ok(Some(event));
             }
         }
-        if self.held.len() > MAX_EVENT_BYTES { Err(EventTooLarge) } else { Ok(None) }
+        if self.held.len() - self.start > MAX_EVENT_BYTES { Err(EventTooLarge) } else { Ok(None) }
+    }
+
+    /// The bytes of an event that was found, until they are taken.
+    pub(crate) fn bytes(&self, event: Range<usize>) -> &[u8] {
+        self.held.get(event).unwrap_or_default()
+    }
+
+    /// Gives away every event that was found.
+    pub(crate) fn take_found(&mut self) -> Bytes {
+        let found = self.held.split_to(self.start).freeze();
+        self.scanned -= self.start;
+        self.start = 0;
+        found
     }
 
     /// What is left when the stream has ended: an event without its blank line, which readers ignore.
     pub(crate) fn rest(&mut self) -> Bytes {
         std::mem::take(self).held.freeze()
-    }
-
-    fn cut(&mut self) -> Event {
-        let bytes = self.held.split_to(self.scanned).freeze();
-        self.scanned = 0;
-        Event { bytes }
     }
 }
 
@@ -99,7 +125,12 @@ mod tests {
     use super::*;
 
     fn all(events: &mut Events) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| events.next_event().unwrap()).map(|event| event.data().into_owned()).collect()
+        let mut found = Vec::new();
+        while let Some(event) = events.next_event().unwrap() {
+            found.push(data(events.bytes(event)).into_owned());
+        }
+        events.take_found();
+        found
     }
 
     #[test]
@@ -141,9 +172,9 @@ mod tests {
             for pair in cuts.windows(2) {
                 events.push(&text.as_bytes()[pair[0]..pair[1]]);
                 while let Some(event) = events.next_event().unwrap() {
-                    found.push(String::from_utf8(event.data().into_owned()).unwrap());
-                    bytes.extend_from_slice(&event.bytes);
+                    found.push(String::from_utf8(super::data(events.bytes(event)).into_owned()).unwrap());
                 }
+                bytes.extend_from_slice(&events.take_found());
             }
             bytes.extend_from_slice(&events.rest());
             prop_assert_eq!(found, data);

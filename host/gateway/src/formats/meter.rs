@@ -1,15 +1,18 @@
 //! Counts what a stream uses while it passes, event by event.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tollgate_core::Usage;
 use tollgate_ledger::prices::ServiceTier;
 
 use super::document::Members;
 use super::endpoint::Endpoint;
-use super::events::{Event, EventTooLarge, Events};
+use super::events::{EventTooLarge, Events, data};
 use super::text::{TextBytes, Word};
 use super::usage::PartialUsage;
 
@@ -74,17 +77,20 @@ impl Meter {
 
     /// Takes in bytes of the upstream, and gives the whole events that go on to the client.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Bytes, EventTooLarge> {
-        self.events.push(bytes);
-        let mut shown = BytesMut::new();
-        while let Some(event) = self.events.next_event()? {
-            if self.take(&event) == UsageChunk::Shown {
-                shown.extend_from_slice(&event.bytes);
+        let mut events = std::mem::take(&mut self.events);
+        events.push(bytes);
+        let mut hidden: Vec<Range<usize>> = Vec::new();
+        while let Some(event) = events.next_event()? {
+            if self.take(&data(events.bytes(event.clone()))) == UsageChunk::Hidden {
+                hidden.push(event);
             }
         }
+        let shown = without(events.take_found(), &hidden);
+        self.events = events;
         if let Some(last) = shown.last() {
             self.ends_in_return = *last == b'\r';
         }
-        Ok(shown.freeze())
+        Ok(shown)
     }
 
     /// What the upstream left over when it closed the stream.
@@ -118,12 +124,18 @@ impl Meter {
         }
     }
 
-    fn take(&mut self, event: &Event) -> UsageChunk {
-        let data = event.data();
-        if *data == *b"[DONE]" {
+    fn take(&mut self, data: &[u8]) -> UsageChunk {
+        if data == b"[DONE]" {
             return UsageChunk::Shown;
         }
-        let Some(event) = Members::of(&data) else {
+        if self.endpoint == Endpoint::ChatCompletions
+            && let Some(delta) = Delta::of(data)
+        {
+            self.count_text(delta.text);
+            self.stopped |= delta.stops;
+            return UsageChunk::Shown;
+        }
+        let Some(event) = Members::of(data) else {
             return UsageChunk::Shown;
         };
         match self.endpoint {
@@ -192,10 +204,59 @@ impl Meter {
 
     /// Counts the text of a `delta`, whatever it is called in there: answers, reasoning, arguments of tools.
     fn count(&mut self, of: &Members<'_>) {
-        let bytes = of.read::<TextBytes>("delta").unwrap_or_default().0;
+        self.count_text(of.read("delta").unwrap_or_default());
+    }
+
+    fn count_text(&mut self, TextBytes(bytes): TextBytes) {
         self.delta_bytes += bytes;
         self.deltas += u64::from(bytes > 0);
     }
+}
+
+/// A chunk of a chat that has one choice and tells neither usage nor tier, as nearly all are: read in one go.
+#[derive(Deserialize)]
+struct Chunk {
+    choices: [Choice; 1],
+    usage: Option<IgnoredAny>,
+    service_tier: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    delta: TextBytes,
+    finish_reason: Option<IgnoredAny>,
+}
+
+/// What such a chunk brings.
+struct Delta {
+    text: TextBytes,
+    stops: bool,
+}
+
+impl Delta {
+    /// Nothing where it is another kind of chunk.
+    fn of(data: &[u8]) -> Option<Self> {
+        let Chunk { choices: [choice], usage: None, service_tier: None } = serde_json::from_slice(data).ok()? else {
+            return None;
+        };
+        Some(Self { text: choice.delta, stops: choice.finish_reason.is_some() })
+    }
+}
+
+/// Bytes without some parts, which are given in their order: the same bytes where there are none.
+fn without(bytes: Bytes, parts: &[Range<usize>]) -> Bytes {
+    if parts.is_empty() {
+        return bytes;
+    }
+    let mut kept = BytesMut::with_capacity(bytes.len());
+    let mut from = 0;
+    for part in parts {
+        kept.extend_from_slice(bytes.get(from..part.start).unwrap_or_default());
+        from = part.end;
+    }
+    kept.extend_from_slice(bytes.get(from..).unwrap_or_default());
+    kept.freeze()
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ impl Path {
         &self.0.scopes
     }
 
-    pub(super) fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.0.version
     }
 
@@ -235,7 +235,7 @@ impl Budgets {
 
     /// These budgets as the successor of others.
     #[must_use]
-    pub(super) fn after(self, earlier: &Self) -> Self {
+    pub(crate) fn after(self, earlier: &Self) -> Self {
         Self { version: earlier.version.saturating_add(1), ..self }
     }
 
@@ -291,7 +291,7 @@ impl Budgets {
         self.by_name.get(name).copied()
     }
 
-    pub(super) fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.version
     }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use seize::Collector;
-use tollgate_core::Dispatch;
+use tollgate_core::{Dimension, Dispatch};
 
-use crate::book::{AccountId, AccountView, Book, Budgets, Fold, Path, Raise, Raises};
+use super::paths::Paths;
+use crate::book::{AccountId, AccountView, Book, BudgetError, Budgets, Fold, Path, Raise, Raises};
 
 /// Copies that were replaced and are freed together, for each thread: whoever frees interrupts every other processor, some
 /// microseconds each time.
@@ -21,6 +22,7 @@ pub(super) struct Board {
     budgets: ArcSwap<Budgets>,
     /// The approvals in force.
     raises: ArcSwap<Raises>,
+    paths: Paths,
 }
 
 impl Board {
@@ -33,6 +35,7 @@ impl Board {
                 .build(),
             budgets: ArcSwap::from_pointee(book.budgets().clone()),
             raises: ArcSwap::from_pointee(book.raises().clone()),
+            paths: Paths::default(),
         };
         board.show_all(book);
         board
@@ -40,6 +43,11 @@ impl Board {
 
     pub(super) fn budgets(&self) -> Arc<Budgets> {
         self.budgets.load_full()
+    }
+
+    /// The accounts of these names by the budgets in force.
+    pub(super) fn path(&self, names: &[(Dimension, &str)], task: Option<&str>) -> Result<Path, BudgetError> {
+        self.paths.of(&self.budgets.load(), names, task)
     }
 
     /// The accounts as they are in the book now.

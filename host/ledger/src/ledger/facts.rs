@@ -8,13 +8,13 @@ use crate::book::{Book, BudgetError, Dimension, Effects, Path};
 use crate::store::StoreError;
 
 impl Ledger {
-    /// The accounts of a dispatch with these names, by the budgets in force. Takes no lock; to be kept for the next dispatch
-    /// with the same names.
+    /// The accounts of a dispatch with these names, by the budgets in force. Takes no lock. The same names are answered from
+    /// memory, a few thousand of them.
     ///
     /// # Errors
     /// When too many budgets cover it.
     pub fn path(&self, names: &[(Dimension, &str)]) -> Result<Path, BudgetError> {
-        self.board.budgets().path(names)
+        self.board.path(names, None)
     }
 
     /// [`Ledger::path`] of a task of the run that the names name: approvals given for the task count for it.
@@ -22,7 +22,7 @@ impl Ledger {
     /// # Errors
     /// When too many budgets cover it.
     pub fn path_of_task(&self, names: &[(Dimension, &str)], task: &str) -> Result<Path, BudgetError> {
-        self.board.budgets().path_of_task(names, Some(task))
+        self.board.path(names, Some(task))
     }
 
     /// Writes everything known into a dispatch: how the accounts of its path stand (approvals in force raise the ceiling, and
@@ -83,7 +83,6 @@ impl Ledger {
     /// Shows readers what an operation did. The only way by which the history hears of money.
     pub(super) fn tell(&self, book: &Book, effects: &Effects) {
         for entry in &effects.entries {
-            self.board.show(book, entry.path.accounts().iter().map(|account| account.id));
             let movement = Movement {
                 at_ms: entry.at_ms,
                 hold: entry.change.hold,
@@ -91,7 +90,12 @@ impl Ledger {
                 spend: entry.change.spend,
                 refund: entry.change.refund,
             };
-            if movement != (Movement { at_ms: entry.at_ms, ..Movement::default() }) {
+            // That a dispatch was sent moves nothing.
+            let moves = movement != (Movement { at_ms: entry.at_ms, ..Movement::default() });
+            if moves || !effects.opened.is_empty() {
+                self.board.show(book, entry.path.accounts().iter().map(|account| account.id));
+            }
+            if moves {
                 self.history.take(entry.path.scopes(), &movement);
             }
         }

@@ -8,6 +8,7 @@ mod memory;
 mod nowhere;
 mod observed;
 mod operations;
+mod paths;
 mod residence;
 mod standing;
 

@@ -1,13 +1,14 @@
 //! The journal: batches in the order they were made, in two files that take turns.
 //!
-//! A record is its length and checksum (32 bits each, little endian) and the batch in postcard's format. A record that was cut off ends the reading of
-//! its file: whoever wrote it had no answer yet. A file is emptied when the store has all of it.
+//! A record is its length and checksum (32 bits each, little endian) and the batch in postcard's format. A length of zero is the end, and a record
+//! that was cut off is one, too: whoever wrote it had no answer yet. A file begins anew when the store has all of it.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+mod file;
+
+use std::path::Path;
 
 use super::{Batch, StoreError};
+use file::JournalFile;
 
 /// Takes batches down before the operation that made them answers.
 pub trait Journal: Send {
@@ -37,9 +38,6 @@ pub trait Journal: Send {
     fn clear(&mut self) -> Result<(), StoreError>;
 }
 
-/// A file this long is followed by the other.
-const TURN_BYTES: u64 = 8 << 20;
-
 /// A journal of two files.
 #[derive(Debug)]
 pub struct JournalFiles {
@@ -49,58 +47,30 @@ pub struct JournalFiles {
     buffer: Vec<u8>,
 }
 
-#[derive(Debug)]
-struct JournalFile {
-    path: PathBuf,
-    file: File,
-    bytes: u64,
-    last: u64,
-}
-
 impl JournalFiles {
-    /// Opens `journal-0` and `journal-1` in a folder, or makes them.
+    /// Opens `journal-0` and `journal-1` in a folder, or makes them. Nobody else may change them while they are open: whoever calls
+    /// this holds the lock of the folder.
     ///
     /// # Errors
-    /// When they cannot be opened.
+    /// When they cannot be opened, or have no room on the disk.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let open = |name| {
-            let path = folder.join(name);
-            let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
-            let file = opened.map_err(|source| StoreError::File { path: path.display().to_string(), source })?;
-            Ok::<_, StoreError>(JournalFile { path, file, bytes: 0, last: 0 })
-        };
-        Ok(Self { files: [open("journal-0")?, open("journal-1")?], active: 0, buffer: Vec::new() })
-    }
-}
-
-impl JournalFile {
-    fn failed(&self, source: std::io::Error) -> StoreError {
-        StoreError::File { path: self.path.display().to_string(), source }
-    }
-
-    fn empty(&mut self) -> Result<(), StoreError> {
-        self.file.set_len(0).map_err(|source| self.failed(source))?;
-        (self.bytes, self.last) = (0, 0);
-        Ok(())
+        let files = [JournalFile::open(folder.join("journal-0"))?, JournalFile::open(folder.join("journal-1"))?];
+        Ok(Self { files, active: 0, buffer: Vec::new() })
     }
 }
 
 impl Journal for JournalFiles {
     fn append(&mut self, batch: &Batch, applied: u64) -> Result<(), StoreError> {
-        let other = 1_usize.saturating_sub(self.active);
+        encode(batch, &mut self.buffer)?;
         let [first, second] = &mut self.files;
         let (active, resting) = if self.active == 0 { (first, second) } else { (second, first) };
-        let target = if active.bytes >= TURN_BYTES && resting.last <= applied {
-            resting.empty()?;
-            self.active = other;
-            resting
+        if !active.has_room(self.buffer.len()) && resting.last() <= applied {
+            resting.begin_anew();
+            self.active = 1_usize.saturating_sub(self.active);
+            resting.append(&self.buffer, batch.sequence)?;
         } else {
-            active
-        };
-        encode(batch, &mut self.buffer)?;
-        target.file.write_all(&self.buffer).map_err(|source| target.failed(source))?;
-        target.bytes = target.bytes.saturating_add(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX));
-        target.last = batch.sequence;
+            active.append(&self.buffer, batch.sequence)?;
+        }
         self.buffer.clear();
         Ok(())
     }
@@ -111,17 +81,17 @@ impl Journal for JournalFiles {
 
     fn read_after(&mut self, applied: u64) -> Result<Vec<Batch>, StoreError> {
         let mut batches = Vec::new();
-        for journal in &mut self.files {
-            let mut bytes = Vec::new();
-            journal.file.seek(SeekFrom::Start(0)).map_err(|source| journal.failed(source))?;
-            journal.file.read_to_end(&mut bytes).map_err(|source| journal.failed(source))?;
-            decode_all(&bytes, &mut batches)?;
+        for file in &self.files {
+            for body in records(file.bytes()) {
+                // It is as it was written: one that cannot be read is no end, and what comes after it was promised, too.
+                batches.push(postcard::from_bytes(body)?);
+            }
         }
         Ok(in_order(batches, applied))
     }
 
     fn clear(&mut self) -> Result<(), StoreError> {
-        self.files.iter_mut().try_for_each(JournalFile::empty)
+        self.files.iter_mut().try_for_each(JournalFile::clear)
     }
 }
 
@@ -153,19 +123,15 @@ fn encode(batch: &Batch, buffer: &mut Vec<u8>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Reads records up to the end, or to one that was cut off.
-fn decode_all(mut bytes: &[u8], batches: &mut Vec<Batch>) -> Result<(), StoreError> {
-    while let Some((length, rest)) = bytes.split_first_chunk::<4>()
-        && let Some((check, rest)) = rest.split_first_chunk::<4>()
-        && let Ok(length) = usize::try_from(u32::from_le_bytes(*length))
-        && let Some((body, rest)) = rest.split_at_checked(length)
-        && checksum(body) == u32::from_le_bytes(*check)
-    {
-        // It is as it was written: one that cannot be read is no end, and what comes after it was promised, too.
-        batches.push(postcard::from_bytes(body)?);
+/// The bodies of records, up to the end or to one that was cut off.
+pub(super) fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let (check, rest) = rest.split_first_chunk::<4>()?;
+        let (body, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
         bytes = rest;
-    }
-    Ok(())
+        (checksum(body) == u32::from_le_bytes(*check)).then_some(body)
+    })
 }
 
 /// FNV-1a: against torn writes, not against people.
@@ -175,7 +141,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use tollgate_core::{Nanodollars, Usage};
+    use tollgate_core::{Nanodollars, Remembered, Usage};
 
     use super::*;
     use crate::calls::{Call, CallStatus};
@@ -240,6 +206,52 @@ mod tests {
         assert_eq!(late, [5, 6]);
     }
 
+    fn sequences(batches: &[Batch]) -> Vec<u64> {
+        batches.iter().map(|batch| batch.sequence).collect()
+    }
+
+    /// One that takes a third of a file.
+    fn large(sequence: u64) -> Batch {
+        let rows = vec![Remembered {
+            memory: tollgate_core::Memory::ALL[0],
+            key: "k".to_owned(),
+            touched_ms: 1,
+            state: Some("x".repeat(file::TURN_BYTES / 3)),
+        }];
+        Batch { sequence, note: Some(Note::Memory { rows }), ..Batch::default() }
+    }
+
+    #[test]
+    fn files_take_turns_and_what_was_there_before_is_no_part_of_a_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = JournalFiles::open(folder.path()).unwrap();
+        for sequence in 1..=6 {
+            journal.append(&large(sequence), sequence - 1).unwrap();
+        }
+        // The third turn is in the first file again, and shorter than the first was.
+        journal.append(&Batch { sequence: 7, ..Batch::default() }, 6).unwrap();
+        let mut again = JournalFiles::open(folder.path()).unwrap();
+        assert_eq!(sequences(&again.read_after(4).unwrap()), [5, 6, 7]);
+        assert_eq!(sequences(&again.read_after(6).unwrap()), [7]);
+        again.clear().unwrap();
+        assert_eq!(JournalFiles::open(folder.path()).unwrap().read_after(0).unwrap(), []);
+    }
+
+    #[test]
+    fn a_store_that_lags_makes_a_file_longer_and_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = JournalFiles::open(folder.path()).unwrap();
+        for sequence in 1..=12 {
+            journal.append(&large(sequence), 0).unwrap();
+        }
+        let length = |name| std::fs::metadata(folder.path().join(name)).unwrap().len();
+        assert!(length("journal-0") + length("journal-1") > 12 * file::TURN_BYTES as u64 / 3);
+        let mut again = JournalFiles::open(folder.path()).unwrap();
+        assert_eq!(sequences(&again.read_after(0).unwrap()), (1..=12).collect::<Vec<_>>());
+        again.clear().unwrap();
+        assert_eq!(length("journal-0") + length("journal-1"), 2 * file::TURN_BYTES as u64);
+    }
+
     #[test]
     fn a_record_of_an_earlier_build_is_read_as_it_was_meant() {
         let mut bytes = vec![3, 0, 0, 0, 0, 1, 1, 5];
@@ -253,12 +265,15 @@ mod tests {
         let (mut first, mut second) = (Vec::new(), Vec::new());
         encode(&batches()[0], &mut first).unwrap();
         encode(&batches()[1], &mut second).unwrap();
-        let mut found = Vec::new();
-        decode_all(&[&*first, &second[..second.len() - 1]].concat(), &mut found).unwrap();
-        assert_eq!(found, batches()[..1]);
+        let folder = tempfile::tempdir().unwrap();
+        let found = |bytes: &[u8]| {
+            std::fs::write(folder.path().join("journal-0"), bytes).unwrap();
+            JournalFiles::open(folder.path()).unwrap().read_after(0)
+        };
+        assert_eq!(found(&[&*first, &second[..second.len() - 2]].concat()).unwrap(), batches()[..1]);
         // Whole, by its checksum, and of a form that this build does not know.
         let mut strange = [&3_u32.to_le_bytes()[..], &checksum(&[9, 9, 9]).to_le_bytes(), &[9, 9, 9]].concat();
         strange.extend_from_slice(&second);
-        assert!(matches!(decode_all(&strange, &mut found), Err(StoreError::Record(_))));
+        assert!(matches!(found(&strange), Err(StoreError::Record(_))));
     }
 }
