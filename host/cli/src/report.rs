@@ -110,7 +110,13 @@ pub(crate) fn run(arguments: &ReportArguments) -> anyhow::Result<()> {
             let now_ms = bound(arguments.until.unwrap_or_else(Timestamp::now));
             show(arguments, &report::window(&calls, Window::Month(zone).bounds(now_ms), now_ms))
         }
-        What::WorkItem { name } => show(arguments, &report::work_item(&calls, name)),
+        What::WorkItem { name } => {
+            let found = report::work_item(&calls, name);
+            let unknown = || {
+                format!("no call names the work item `{name}`: `tollgate report work-items` lists those that are named")
+            };
+            show(arguments, &found.with_context(unknown)?)
+        }
         What::Human { hour, minutes } => show(arguments, &report::human(&calls, *hour, *minutes)),
     }
 }

@@ -9,7 +9,7 @@ use tollgate_core::{Candidate, Configuration, Dispatch, History, Nanodollars, Re
 use tollgate_ledger::book::{
     BudgetError, Budgets, Dimension, Refusal, Request, ReservationId, ReserveError, Settlement,
 };
-use tollgate_ledger::calls::Call as CallRow;
+use tollgate_ledger::calls::{Call as CallRow, Outcome};
 use tollgate_ledger::estimate::{Prior, Sketches};
 use tollgate_ledger::{BudgetLeft, Ledger, LedgerError, OpenError, Options};
 use tollgate_runtime::Host;
@@ -174,6 +174,11 @@ impl Accounts {
     /// What became of a dispatch or a task.
     pub(crate) fn record(&self, report: &Report) {
         self.ledger.outcome(report);
+    }
+
+    /// What somebody said became of a task, for the reports. It survives the process when this returns.
+    pub(crate) fn note_outcome(&self, outcome: Outcome) -> Result<(), String> {
+        self.ledger.note_outcome(outcome).map(|_ticket| ()).map_err(|error| error.to_string())
     }
 
     /// A decision was acted on, and the dispatch went nowhere.

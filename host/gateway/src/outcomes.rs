@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::json;
 use tollgate_core::{Failure, Reference, Report, Scope, ScopeKind, ScopePath, Status, Symbol, Tier};
+use tollgate_ledger::calls::{CallStatus, Outcome as OutcomeRow};
 
 use crate::formats::{NextAction, Problem};
 use crate::http::{Body, json as json_answer, read_body};
@@ -38,6 +39,10 @@ struct Outcome {
     proposal_key: Option<String>,
     /// Whether it changed anything.
     productive: Option<bool>,
+    /// Lines of product code it added, less those it took away.
+    lines_production: Option<i32>,
+    /// Lines of tests, likewise.
+    lines_test: Option<i32>,
     /// The tier that worked on it.
     tier: Option<Tier>,
     /// How long the attempt took, in milliseconds.
@@ -82,6 +87,8 @@ async fn take(gateway: &Gateway, request: Request<Incoming>) -> Result<(), Probl
     let report = outcome.report(gateway, caller.name());
     gateway.untold.outcome(report.task);
     gateway.accounts.record(&report);
+    let noted = gateway.accounts.note_outcome(outcome.row(report.ended_ms, caller.name()));
+    noted.map_err(|error| call::ledger_failed(gateway, &error))?;
     if outcome.finished {
         gateway.accounts.finish_run(Reference::of(&outcome.run));
     }
@@ -89,6 +96,23 @@ async fn take(gateway: &Gateway, request: Request<Incoming>) -> Result<(), Probl
 }
 
 impl Outcome {
+    fn row(&self, at_ms: u64, key: &str) -> OutcomeRow {
+        OutcomeRow {
+            at_ms,
+            run: self.run.clone(),
+            task: self.task.as_ref().unwrap_or(&self.run).clone(),
+            status: match self.status {
+                Word::Success => CallStatus::Success,
+                Word::Failed | Word::Timeout => CallStatus::Failed,
+                Word::Rejected => CallStatus::Rejected,
+            },
+            productive: self.productive,
+            lines_production: self.lines_production.map(i64::from),
+            lines_test: self.lines_test.map(i64::from),
+            author: key.to_owned(),
+        }
+    }
+
     fn report(&self, gateway: &Gateway, key: &str) -> Report {
         let ended_ms = clock::now_ms();
         let mut scopes = ScopePath::default();

@@ -50,6 +50,28 @@ pub struct Call {
     pub trace_id: Option<String>,
 }
 
+/// What somebody said became of a task. It is about the last call of its run and task that began until then, and the last word on a
+/// call stands: the same said again changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// When it was said, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The agent session.
+    pub run: String,
+    /// What it worked on.
+    pub task: String,
+    /// How it ended.
+    pub status: CallStatus,
+    /// Whether it changed anything, where that was said.
+    pub productive: Option<bool>,
+    /// Lines of product code it added, less those it took away.
+    pub lines_production: Option<i64>,
+    /// Lines of tests, likewise.
+    pub lines_test: Option<i64>,
+    /// Whose key said so.
+    pub author: String,
+}
+
 /// How a call ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

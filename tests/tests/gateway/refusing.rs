@@ -185,6 +185,30 @@ async fn only_the_verifier_may_report_a_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn outcomes_are_in_the_reports_once() {
+    let site = Site::open(&Plan::of(&[MODELS, POLICIES])).await;
+    for run in ["good", "bad"] {
+        assert_eq!(site.post(OPENAI, &[("x-tollgate-run", run)], BODY).await.status, 200);
+    }
+    let bearer = format!("Bearer {}", crate::site::TOKEN);
+    let success = json!({ "run": "good", "status": "success", "lines_production": 400, "lines_test": -3 }).to_string();
+    // A client that tries again says it twice.
+    for _ in 0..2 {
+        assert_eq!(site.post("/tollgate/v1/outcomes", &[("authorization", &bearer)], &success).await.status, 202);
+    }
+    fail(&site, "bad", "tests").await;
+    fail(&site, "nobody's", "tests").await;
+    let summary = site.admin(Method::GET, "/admin/v1/reports/summary", &json!(null)).await.json();
+    let told = ["calls", "tasks_done", "failed_calls", "lines_production"].map(|name| summary[name].as_i64());
+    assert_eq!(told, [Some(2), Some(1), Some(1), Some(400)], "{summary}");
+    assert_eq!(summary["cost_usd"].as_f64().map(|cost| cost > 0.0), Some(true));
+    let unknown = site.admin(Method::GET, "/admin/v1/reports/work-item?name=x", &json!(null)).await;
+    assert!(unknown.status == 404 && unknown.text.contains("no-such-work-item"), "{}", unknown.text);
+    let absurd = json!({ "run": "r", "status": "failed", "lines_production": 1_u64 << 40 }).to_string();
+    assert_eq!(site.post("/tollgate/v1/outcomes", &[], &absurd).await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_admin_listener_answers_nobody_without_the_token() {
     let site = Site::open(&Plan::of(&[MODELS])).await;
     for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("authorization", crate::site::TOKEN)]] {

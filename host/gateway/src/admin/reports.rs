@@ -61,7 +61,12 @@ pub(super) async fn report(ask: Ask) -> Answered {
     });
     let loaded = loaded.await?;
     let report = loaded.map_err(|error| crate::call::ledger_failed(&ask.gateway, &error.to_string()))?;
-    report.map_err(|error| internal(&ask.gateway, &error))
+    let report = report.map_err(|error| internal(&ask.gateway, &error))?;
+    if report.is_null() {
+        let detail = "no call names that work item: the report `work-items` has those that are named";
+        return Err(Problem::new(404, "no-such-work-item", detail, NextAction::ChangeRequest));
+    }
+    Ok(report)
 }
 
 type Told = Box<dyn FnOnce(&[Call], Period) -> serde_json::Result<Value> + Send>;

@@ -10,6 +10,8 @@ use tollgate_core::config::Api;
 use super::call::{AgentClient, AgentError, Ask, Heard, Word};
 use super::script::{Fate, RunScript, TaskScript};
 
+/// Lines of product code that an agent writes in a call.
+const LINES_OF_A_CALL: u32 = 40;
 /// Attempts after which an agent gives up by itself, and calls that a runaway makes.
 const MOST_ATTEMPTS: u32 = 12;
 const MOST_CALLS: u32 = 40;
@@ -167,6 +169,9 @@ impl Playing<'_> {
         });
         if !failure.is_empty() {
             outcome["failure"] = failure.into();
+        }
+        if status == "success" {
+            outcome["lines_production"] = (task.calls * LINES_OF_A_CALL).into();
         }
         self.client.report(&outcome).await?;
         Ok(())

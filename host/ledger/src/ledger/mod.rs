@@ -8,6 +8,7 @@ mod memory;
 mod nowhere;
 mod observed;
 mod operations;
+mod outcomes;
 mod paths;
 mod residence;
 mod standing;

@@ -79,21 +79,21 @@ pub struct WorkItemReport {
     pub p95_usd: Option<Usd>,
 }
 
-/// Compares a work item with the others of its size and task type.
+/// Compares a work item with the others of its size and task type; nothing where no call names it.
 #[must_use]
-pub fn work_item(calls: &[Call], name: &str) -> WorkItemReport {
+pub fn work_item(calls: &[Call], name: &str) -> Option<WorkItemReport> {
     let items = grouped(calls, |call| call.work_item.as_deref().unwrap_or_default());
-    let own = items.get(name).map_or(&[][..], Vec::as_slice);
+    let own = items.get(name).filter(|_| !name.is_empty())?;
     let kind = |calls: &[&Call]| calls.first().map(|call| (call.size.clone(), call.task_type.clone()));
     let wanted = kind(own);
     let alike = items.iter().filter(|(other, calls)| !other.is_empty() && **other != name && kind(calls) == wanted);
     let mut costs: Vec<Nanodollars> = alike.map(|(_, calls)| total(calls.iter().copied())).collect();
-    WorkItemReport {
+    Some(WorkItemReport {
         like_it: costs.len(),
         spent_usd: Usd(total(own.iter().copied())),
         median_usd: percentile(&mut costs, 50).map(Usd),
         p95_usd: percentile(&mut costs, 95).map(Usd),
-    }
+    })
 }
 
 /// The work beside what people would have cost.

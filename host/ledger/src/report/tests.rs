@@ -117,7 +117,8 @@ fn forecasts_say_what_they_rest_on() {
     let bounds = Bounds { start_ms: calls[0].started_ms, end_ms: calls[0].started_ms + 200 * 3_600_000 };
     let forecast = window(&calls, bounds, bounds.start_ms + 100 * 3_600_000);
     assert_eq!(forecast.forecast_usd.unwrap().0, Nanodollars::new(2 * 2_680_150_750));
-    assert_eq!(work_item(&calls, "w").spent_usd.to_string(), "1.08");
+    assert_eq!(work_item(&calls, "w").unwrap().spent_usd.to_string(), "1.08");
+    assert_eq!((work_item(&calls, "x"), work_item(&calls, "")), (None, None));
     let beside = human(&calls, Nanodollars::from_dollars(120).unwrap(), 30);
     assert_eq!((beside.human_cost_per_task_usd.to_string().as_str(), beside.permille_of_human), ("60.00", Some(20)));
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::Remembered;
 
 use crate::book::{Effects, EntryKind};
-use crate::calls::Call;
+use crate::calls::{Call, Outcome};
 
 /// What one operation writes: all of it or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -124,6 +124,11 @@ pub enum Note {
     Memory {
         /// Each as it is now.
         rows: Vec<Remembered>,
+    },
+    /// What somebody said became of a task.
+    Outcome {
+        /// All of it.
+        outcome: Outcome,
     },
 }
 

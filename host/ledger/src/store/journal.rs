@@ -144,7 +144,7 @@ mod tests {
     use tollgate_core::{Nanodollars, Remembered, Usage};
 
     use super::*;
-    use crate::calls::{Call, CallStatus};
+    use crate::calls::{Call, CallStatus, Outcome};
     use crate::store::batch::{Approval, Note};
 
     fn batches() -> Vec<Batch> {
@@ -181,11 +181,21 @@ mod tests {
             author: "ada".to_owned(),
             reason: "release day".to_owned(),
         };
+        let outcome = Outcome {
+            at_ms: 7,
+            run: "run".to_owned(),
+            task: "task".to_owned(),
+            status: CallStatus::Success,
+            productive: Some(false),
+            lines_production: Some(-4),
+            lines_test: None,
+            author: "key".to_owned(),
+        };
         vec![
             Batch { sequence: 1, call: Some(Call::default()), ..Batch::default() },
             Batch { sequence: 2, call: Some(call), ..Batch::default() },
             Batch { sequence: 3, note: Some(Note::Approval { at_ms: 5, approval }), ..Batch::default() },
-            Batch { sequence: 4, ..Batch::default() },
+            Batch { sequence: 4, note: Some(Note::Outcome { outcome }), ..Batch::default() },
         ]
     }
 

@@ -6,10 +6,10 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// The version that this build writes; SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// Step n takes a file from version n to n + 1.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL);
      INSERT INTO state VALUES (1, 0);
      CREATE TABLE accounts (id BLOB PRIMARY KEY, budget TEXT NOT NULL, label TEXT NOT NULL) WITHOUT ROWID;
@@ -47,6 +47,9 @@ const STEPS: [&str; 3] = [
      CREATE TABLE history (
          kind TEXT NOT NULL, key TEXT NOT NULL, touched_ms INTEGER NOT NULL, state TEXT NOT NULL,
          PRIMARY KEY (kind, key)) WITHOUT ROWID;",
+    "CREATE TABLE outcomes (
+         id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, run TEXT NOT NULL, task TEXT NOT NULL, status TEXT NOT NULL,
+         productive INTEGER, lines_production INTEGER, lines_test INTEGER, author TEXT NOT NULL);",
 ];
 
 /// Brings a database up to date.
@@ -109,11 +112,33 @@ mod tests {
     }
 
     #[test]
+    fn calls_of_version_3_stay_and_outcomes_find_a_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let old = Connection::open(&path).unwrap();
+        STEPS[..3].iter().for_each(|step| old.execute_batch(step).unwrap());
+        old.pragma_update(None, "user_version", 3).unwrap();
+        old.execute(
+            "INSERT INTO calls (reservation, started_ms, duration_ms, run, task, status, cost, estimated)
+             VALUES (?1, 1, 2, 'r', 't', 'unknown', 5, 0)",
+            [[7_u8; 16]],
+        )
+        .unwrap();
+        drop(old);
+        let mut store = crate::store::Sqlite::open(&path).unwrap();
+        let outcome = crate::calls::Outcome { at_ms: 1, run: "r".into(), task: "t".into(), ..Default::default() };
+        let note = Some(crate::store::Note::Outcome { outcome });
+        let batch = crate::store::Batch { sequence: 1, note, ..Default::default() };
+        crate::store::Store::commit(&mut store, &[batch]).unwrap();
+        assert_eq!(crate::report::load(&store, crate::report::Period::default()).unwrap().len(), 1);
+    }
+
+    #[test]
     fn a_file_of_a_later_version_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
         let refused = crate::store::Sqlite::open(&path).map(|_| ()).unwrap_err();
-        assert_eq!(refused.to_string(), "the ledger has format 99, this build knows up to 3: use a newer Tollgate");
+        assert_eq!(refused.to_string(), "the ledger has format 99, this build knows up to 4: use a newer Tollgate");
     }
 }

@@ -16,7 +16,7 @@ use super::{
     StoredResolution, schema,
 };
 use crate::book::{AccountId, AccountState, Balance, Bounds, EntryKind, Fold, Raise, ReservationId, Resolution};
-use crate::calls::Call;
+use crate::calls::{Call, Outcome};
 
 /// Sets of charges kept in memory, so that most lines need not look theirs up.
 const CHARGE_SETS: usize = 65_536;
@@ -239,6 +239,15 @@ fn remember(transaction: &Transaction<'_>, rows: &[Remembered]) -> Result<(), St
     Ok(())
 }
 
+fn write_outcome(transaction: &Transaction<'_>, outcome: &Outcome) -> Result<(), StoreError> {
+    let Outcome { at_ms, run, task, status, productive, lines_production, lines_test, author } = outcome;
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO outcomes VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    let status = status.as_str();
+    insert.execute(params![stored(*at_ms), run, task, status, productive, lines_production, lines_test, author])?;
+    Ok(())
+}
+
 fn write_note(transaction: &Transaction<'_>, note: &Note) -> Result<(), StoreError> {
     match note {
         Note::Limit { at_ms, budget, before, after, author, reason } => {
@@ -257,6 +266,7 @@ fn write_note(transaction: &Transaction<'_>, note: &Note) -> Result<(), StoreErr
             ])?;
         }
         Note::Memory { rows } => remember(transaction, rows)?,
+        Note::Outcome { outcome } => write_outcome(transaction, outcome)?,
         Note::Revocation { at_ms, approval, author, reason } => {
             let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO revocations VALUES (?1, ?2, ?3, ?4)")?;
             insert.execute(params![approval, stored(*at_ms), author, reason])?;
