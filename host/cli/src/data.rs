@@ -1,12 +1,20 @@
 //! Where a ledger lies.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use tollgate_ledger::book::Budgets;
-use tollgate_ledger::store::Sqlite;
-use tollgate_ledger::{DATABASE, Ledger, Options};
+use tollgate_ledger::store::{Sqlite, StoreError};
+use tollgate_ledger::{DATABASE, Ledger, OpenError, Options};
+
+use crate::output;
+
+/// How often a ledger that is in use is tried again, and after how long: a process that was killed has it for some milliseconds more.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Args)]
 pub(crate) struct DataArguments {
@@ -27,6 +35,28 @@ impl DataArguments {
         Ok(Ledger::open(&self.data, Budgets::new(Vec::new())?, Options::default(), now_ms)?)
     }
 
+    /// Brings in what a killed process had written down and not committed; where one is running, it does that by itself.
+    fn bring_in(&self) -> anyhow::Result<()> {
+        for _ in 0..TRIES {
+            let Err(error) = self.open() else { return Ok(()) };
+            match error.downcast_ref() {
+                // It may be at its end.
+                Some(OpenError::InUse { .. }) => std::thread::sleep(PAUSE),
+                Some(OpenError::Folder { source, .. } | OpenError::Store(StoreError::File { source, .. }))
+                    if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
+                {
+                    output::warn(
+                        "the ledger's folder cannot be written: what its journal has and its database has not is left out",
+                    );
+                    return Ok(());
+                }
+                _ => return Err(error),
+            }
+        }
+        output::warn("a running process has this ledger: what it settled in the last moments may be missing");
+        Ok(())
+    }
+
     /// Opens the ledger that is there.
     pub(crate) fn read(&self) -> anyhow::Result<Sqlite> {
         let path = self.data.join(DATABASE);
@@ -36,8 +66,7 @@ impl DataArguments {
                 self.data.display()
             );
         }
-        // What a killed process had written down and not committed is brought in first; where one is running, it does that.
-        drop(self.open());
+        self.bring_in()?;
         Sqlite::open(&path).with_context(|| format!("`{}`", path.display()))
     }
 }

@@ -53,13 +53,15 @@ pub(crate) fn run(arguments: &LedgerArguments) -> anyhow::Result<()> {
                 output::print_json(&found)?;
             } else {
                 output::print(&format!(
-                    "{} windows, {} entries, {} open reservations, {} differences, {} resolved twice, {} misplaced\n",
+                    "{} windows, {} entries, {} open reservations, {} differences, {} resolved twice, {} misplaced, {} calls that differ\n{}",
                     found.windows,
                     found.entries,
                     found.open,
                     found.differences.len(),
                     found.resolved_twice,
-                    found.misplaced
+                    found.misplaced,
+                    found.calls_differing,
+                    found.damage.as_ref().map(|damage| format!("damaged: {damage}\n")).unwrap_or_default(),
                 ))?;
             }
             if !found.is_clean() {

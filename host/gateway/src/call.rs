@@ -222,7 +222,7 @@ pub(crate) fn task_of(run: &str, task: &str) -> Reference {
 
 /// The ledger promises nothing now, so nothing is sent; what is wrong is the operator's to know.
 pub(crate) fn ledger_failed(gateway: &Gateway, error: &str) -> Problem {
-    gateway.log.line(&format!("ledger: {error}"));
+    gateway.log.seldom(&format!("ledger: {error}"), crate::clock::now_ms());
     Problem::new(
         503,
         "ledger-unavailable",

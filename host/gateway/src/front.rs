@@ -18,7 +18,10 @@ use crate::{Gateway, answer, clock, dispatch, ingress, outcomes, unmetered};
 pub(crate) async fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
     let (path, api) = (request.uri().path().to_owned(), ingress::guess_api(request.uri().path(), request.headers()));
     match (request.method(), path.as_str()) {
-        (&Method::GET, "/healthz") => json_answer(StatusCode::OK, &json!({ "status": "ok" })),
+        (&Method::GET, "/healthz") => match gateway.accounts.ledger().is_well() {
+            true => json_answer(StatusCode::OK, &json!({ "status": "ok" })),
+            false => json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "ledger-unavailable" })),
+        },
         (&Method::GET, "/v1/models") => {
             let observed = Observed::request(gateway, request.headers());
             let listed =

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
@@ -99,11 +100,31 @@ pub enum GatewayError {
 /// Where an operator reads what went wrong: one line each, never a prompt or a key.
 pub type LogLine = Box<dyn Fn(&str) + Send + Sync>;
 
-pub(crate) struct Log(LogLine);
+pub(crate) struct Log {
+    write: LogLine,
+    /// When the last line was written of those that each call would have.
+    seldom_ms: AtomicU64,
+}
+
+/// Between two lines that each call would have: a disk that is full is not to be filled by saying so.
+const SELDOM_MS: u64 = 1_000;
 
 impl Log {
+    pub(crate) fn new(write: LogLine) -> Self {
+        Self { write, seldom_ms: AtomicU64::new(0) }
+    }
+
     pub(crate) fn line(&self, line: &str) {
-        (self.0)(line);
+        (self.write)(line);
+    }
+
+    /// A line that each call would have: once a second.
+    pub(crate) fn seldom(&self, line: &str, now_ms: u64) {
+        let last = self.seldom_ms.load(Ordering::Relaxed);
+        let due = now_ms.saturating_sub(last) >= SELDOM_MS;
+        if due && self.seldom_ms.compare_exchange(last, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.line(line);
+        }
     }
 }
 
@@ -168,7 +189,7 @@ impl Running {
         log: LogLine,
     ) -> Result<Self, GatewayError> {
         let bell = watch::Sender::new(());
-        let (ringing, log) = (bell.clone(), Arc::new(Log(log)));
+        let (ringing, log) = (bell.clone(), Arc::new(Log::new(log)));
         let (events, simulated) =
             (Arc::clone(&log), Simulated::new(simulated).beside(settings.configuration_file.as_deref()));
         let opened: Arc<OnceLock<Weak<Gateway>>> = Arc::default();
@@ -206,7 +227,7 @@ impl Running {
             untold: Untold::default(),
             unmetered: Unmetered::default(),
             context_key: std::hash::RandomState::new(),
-            log: Log(Box::new(move |line| log.line(line))),
+            log: Log::new(Box::new(move |line| log.line(line))),
             labels: Labels::default(),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),

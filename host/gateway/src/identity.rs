@@ -49,6 +49,8 @@ pub(crate) struct Told<'a> {
 pub(crate) enum IdentityError {
     #[error("`{name}` must be 1 to {} visible characters", Symbols::MAX_NAME_BYTES)]
     Name { name: String },
+    #[error("`{name}` is there twice: readers differ in which one counts, so send it once")]
+    Twice { name: String },
     #[error("`{name}: {value}`: {problem}")]
     Value { name: String, value: String, problem: String },
     #[error(transparent)]
@@ -176,7 +178,11 @@ fn named(headers: &HeaderMap, metadata: &[(String, String)], name: &str) -> Resu
 }
 
 fn header(headers: &HeaderMap, name: &str) -> Result<Option<String>, IdentityError> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(IdentityError::Twice { name: name.to_owned() });
+    }
     match value.to_str().ok().map(str::trim).filter(|value| is_name(value)) {
         Some(value) => Ok(Some(value.to_owned())),
         None => Err(IdentityError::Name { name: name.to_owned() }),
@@ -264,6 +270,12 @@ mod tests {
     }
 
     const BODY: &str = r#"{"model":"m","user":"ada"}"#;
+
+    #[test]
+    fn a_name_that_is_there_twice_is_no_name() {
+        let twice = [("x-tollgate-run", "a"), ("x-tollgate-run", "b")];
+        assert!(matches!(read(&twice, BODY), Err(IdentityError::Twice { name }) if name == "x-tollgate-run"));
+    }
 
     #[test]
     fn names_come_from_headers_baggage_and_metadata_in_this_order() {

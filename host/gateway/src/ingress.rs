@@ -90,7 +90,7 @@ pub(crate) fn unidentified(error: &IdentityError) -> Problem {
             Problem::new(403, "tier-not-allowed", error.to_string(), NextAction::ChangeRequest)
         }
         IdentityError::Claim(_) => Problem::new(403, "scope-not-owned", error.to_string(), NextAction::ChangeRequest),
-        IdentityError::Name { .. } | IdentityError::Value { .. } => {
+        IdentityError::Name { .. } | IdentityError::Twice { .. } | IdentityError::Value { .. } => {
             Problem::bad_request("invalid-identity", error.to_string())
         }
     }

@@ -85,10 +85,11 @@ async fn take(gateway: &Gateway, request: Request<Incoming>) -> Result<(), Probl
     }
     gateway.keys.runs.outcome(&caller, &outcome.run).map_err(|error| ingress::not_its_run(&error))?;
     let report = outcome.report(gateway, caller.name());
-    gateway.untold.outcome(report.task);
-    gateway.accounts.record(&report);
+    // Written down first: one that is refused is said again, and must not have counted.
     let noted = gateway.accounts.note_outcome(outcome.row(report.ended_ms, caller.name()));
     noted.map_err(|error| call::ledger_failed(gateway, &error))?;
+    gateway.untold.outcome(report.task);
+    gateway.accounts.record(&report);
     if outcome.finished {
         gateway.accounts.finish_run(Reference::of(&outcome.run));
     }

@@ -68,7 +68,7 @@ impl Exchange {
             let model = gateway.host.symbols().display(self.candidate.model);
             gateway.accounts.observe_output(&model, self.call.task_type(), usage.output);
         }
-        let row = self.row(gateway, used, settlement.cost(), ended, ended_ms);
+        let row = self.row(gateway, used, settlement, ended, ended_ms);
         if let Err(error) = gateway.accounts.post(self.reservation, settlement, row) {
             gateway.log.line(&format!("ledger: a settlement was not written: {error}"));
         }
@@ -120,7 +120,7 @@ impl Exchange {
         }
     }
 
-    fn row(&self, gateway: &Gateway, used: Used, cost: Nanodollars, ended: Ended, ended_ms: u64) -> CallRow {
+    fn row(&self, gateway: &Gateway, used: Used, settlement: Settlement, ended: Ended, ended_ms: u64) -> CallRow {
         let identity = &self.call.identity;
         CallRow {
             started_ms: self.call.started_ms,
@@ -142,8 +142,8 @@ impl Exchange {
                 Used::Exact(usage, _) | Used::Counted(usage, _) => Some(usage),
                 Used::Unknown | Used::Nothing => None,
             },
-            cost,
-            estimated: !matches!(used, Used::Exact(..) | Used::Nothing),
+            cost: settlement.cost(),
+            estimated: settlement.is_estimated() || !matches!(used, Used::Exact(..) | Used::Nothing),
             trace_id: identity.trace.clone(),
             ..CallRow::default()
         }

@@ -66,12 +66,12 @@ pub enum BackendError {
         backend: String,
     },
     /// Its address is none that can be used.
-    #[error("backend `{backend}`: `{url}` is not `https://host[:port][/path]`, or the same with `http`")]
+    #[error(
+        "backend `{backend}`: its `url` is not `https://host[:port][/path]`, or the same with `http`; a key goes into `key_env` or `key_file`"
+    )]
     Url {
         /// Which.
         backend: String,
-        /// What it says.
-        url: String,
     },
     /// It cannot be believed, or has nobody who would vouch for it.
     #[error("backend `{backend}`: {source}")]
@@ -201,8 +201,12 @@ impl Backend {
         let base = base.ok_or_else(|| BackendError::NoUrl { backend: backend() })?.trim_end_matches('/').to_owned();
         let uri: Option<Uri> = base.parse().ok();
         let scheme = uri.as_ref().and_then(|uri| uri.host().and(uri.scheme_str()));
-        let Some(scheme @ ("http" | "https")) = scheme else {
-            return Err(BackendError::Url { backend: backend(), url: base });
+        let strange = base.contains(['?', '#'])
+            || uri
+                .as_ref()
+                .is_some_and(|uri| uri.authority().is_some_and(|authority| authority.as_str().contains('@')));
+        let Some(scheme @ ("http" | "https")) = scheme.filter(|_| !strange) else {
+            return Err(BackendError::Url { backend: backend() });
         };
         let times = times.of_backend(configured.timeouts);
         let ca_file = configured.ca_file.as_ref().map(|file| simulated.path(file));
@@ -420,10 +424,11 @@ mod tests {
     #[test]
     fn a_mistake_in_a_backend_says_what_to_write() {
         for (url, says) in
-            [("ftp://x", "is not `https://"), ("nonsense", "is not `https://"), ("https:///v1", "is not `https://")]
+            ["ftp://x", "nonsense", "https:///v1", "http://ada:secret@x/v1", "http://x/v1?a=1", "http://x/#a"]
+                .map(|url| (url, "is not `https://"))
         {
             let error = backend(url).err().unwrap().to_string();
-            assert!(error.contains(says), "{error}");
+            assert!(error.contains(says) && !error.contains("secret"), "{error}");
         }
     }
 

@@ -50,6 +50,14 @@ pub struct Call {
     pub trace_id: Option<String>,
 }
 
+impl Call {
+    /// Whether nobody knows what it cost: then its cost is written as nothing, and is none.
+    #[must_use]
+    pub fn is_of_unknown_cost(&self) -> bool {
+        self.estimated && self.cost == Nanodollars::ZERO
+    }
+}
+
 /// What somebody said became of a task. It is about the last call of its run and task that began until then, and the last word on a
 /// call stands: the same said again changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

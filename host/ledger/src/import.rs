@@ -2,9 +2,9 @@
 //! passed over, so a trace can be imported again.
 
 use serde::Serialize;
-use tollgate_core::Nanodollars;
+use tollgate_core::{MAX_AMOUNT, Nanodollars};
 
-use crate::book::{BudgetError, Refusal, Request, ReservationId, ReserveError, ResolveError, Settlement};
+use crate::book::{BudgetError, Refusal, Request, ReservationId, ReserveError, ResolveError, Settlement, Status};
 use crate::calls::{Call, CallStatus};
 use crate::ledger::{Ledger, LedgerError};
 use crate::store::StoreError;
@@ -34,6 +34,12 @@ pub enum ImportError {
         /// Which ceiling.
         refusal: Box<Refusal>,
     },
+    /// A cost that no account can hold.
+    #[error("line {line}: `cost_usd` is more than an account can hold ({MAX_AMOUNT}); nothing was taken in")]
+    TooLarge {
+        /// From 1.
+        line: usize,
+    },
     /// More budgets than a call may be charged to.
     #[error(transparent)]
     Path(#[from] BudgetError),
@@ -55,6 +61,10 @@ pub enum ImportError {
 pub fn import_trace(ledger: &Ledger, trace: Trace) -> Result<Imported, ImportError> {
     let Trace { mut rows, skipped } = trace;
     let mut imported = Imported { skipped, ..Imported::default() };
+    // Found before anything is taken in.
+    if let Some(row) = rows.iter().find(|row| row.cost.is_some_and(|cost| cost > MAX_AMOUNT)) {
+        return Err(ImportError::TooLarge { line: row.line });
+    }
     rows.sort_by_key(|row| (row.started_ms, row.line));
     for row in rows {
         take_in(ledger, row, &mut imported)?;
@@ -65,7 +75,8 @@ pub fn import_trace(ledger: &Ledger, trace: Trace) -> Result<Imported, ImportErr
 
 fn take_in(ledger: &Ledger, row: Row, imported: &mut Imported) -> Result<(), ImportError> {
     let id = ReservationId(u128::from_be_bytes(row.identity));
-    if ledger.status(id)?.is_some() {
+    // One that is open was left by an import that was killed: it is brought to its end.
+    if matches!(ledger.status(id)?, Some(Status::Ended(_))) {
         imported.repeated = imported.repeated.saturating_add(1);
         return Ok(());
     }
@@ -73,13 +84,12 @@ fn take_in(ledger: &Ledger, row: Row, imported: &mut Imported) -> Result<(), Imp
     let (line, started_ms, ended_ms, known) = (row.line, row.started_ms, row.ended_ms, row.cost.is_some());
     let amount = row.cost.unwrap_or(Nanodollars::ZERO);
     let request = Request { id, path: &path, amount, expires_ms: ended_ms };
-    ledger.reserve(&request, started_ms).map_err(|error| match error {
+    let settlement = if known { Settlement::exact(amount) } else { Settlement::estimated(amount) };
+    let recorded = ledger.record(&request, settlement, call(row), (started_ms, ended_ms));
+    let _on_its_way = recorded.map_err(|error| match error {
         LedgerError::Book(ReserveError::Refused(refusal)) => ImportError::Budget { line, refusal },
         other => ImportError::Reserve(other),
     })?;
-    ledger.sent(id, ended_ms, started_ms)?;
-    let settlement = if known { Settlement::exact(amount) } else { Settlement::estimated(amount) };
-    let _on_its_way = ledger.post(id, settlement, Some(call(row)), ended_ms)?;
     imported.calls = imported.calls.saturating_add(1);
     imported.without_cost = imported.without_cost.saturating_add(u64::from(!known));
     Ok(())

@@ -54,6 +54,12 @@ pub(super) async fn kill(ask: Ask) -> Answered {
     let (gateway, mut entry) = (ask.gateway.clone(), entry(&ask, "switch.engage", ""));
     let holder = ask.holder.name.to_string();
     let asked: KillRequest = ask.body().await?;
+    if asked.for_ms == Some(0) {
+        return Err(Problem::bad_request(
+            "invalid-switch",
+            "a switch that ends at once stops nothing: say how long it holds",
+        ));
+    }
     let now_ms = clock::now_ms();
     let document = SwitchDocument {
         covers: asked.covers,

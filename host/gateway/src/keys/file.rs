@@ -13,6 +13,8 @@ use super::document::{KeyDocument, OwnScope, Right, SECRET_PREFIX, SecretDocumen
 
 const FILE: &str = "keys.json";
 const LOCK: &str = "keys.lock";
+/// What the lock says once there was a key.
+const MADE: &str = "keys were made in this folder\n";
 /// The version of the file's form.
 const VERSION: u32 = 1;
 /// The most keys, revoked ones included.
@@ -130,7 +132,7 @@ impl KeyFile {
         let path = self.path();
         let io = |source| KeyFileError::Io { path: path.clone(), source };
         let metadata = match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.none_yet(),
             metadata => metadata.map_err(io)?,
         };
         if metadata.mode() & 0o022 != 0 {
@@ -146,6 +148,19 @@ impl KeyFile {
             return Err(damaged(format!("it has version {}, and this build reads {VERSION}", contents.version)));
         }
         Ok(contents.keys)
+    }
+
+    /// No keys, where none were ever made: a file that is gone must not open the door at the next start.
+    fn none_yet(&self) -> Result<Vec<KeyDocument>, KeyFileError> {
+        let lock = self.folder.join(LOCK);
+        if fs::metadata(&lock).is_ok_and(|lock| lock.len() > 0) {
+            let problem = format!(
+                "it is gone, and keys were made here: bring it back, or remove `{}` where none shall be needed",
+                lock.display()
+            );
+            return Err(KeyFileError::Damaged { path: self.path(), problem });
+        }
+        Ok(Vec::new())
     }
 
     /// Makes a key, and gives its secret: nobody can tell it again.
@@ -236,7 +251,7 @@ impl KeyFile {
         };
         fs::create_dir_all(&self.folder).map_err(io(&self.folder))?;
         let lock = self.folder.join(LOCK);
-        let held = OpenOptions::new().create(true).append(true).mode(0o600).open(&lock).map_err(io(&lock))?;
+        let mut held = OpenOptions::new().create(true).append(true).mode(0o600).open(&lock).map_err(io(&lock))?;
         // Until it is closed at the end of this function.
         held.lock().map_err(io(&lock))?;
         let mut keys = self.read()?;
@@ -245,6 +260,9 @@ impl KeyFile {
         let path = self.path();
         let text = text.map_err(|error| KeyFileError::Io { path: path.clone(), source: error.into() })?;
         replace(&self.folder, &path, &text).map_err(io(&path))?;
+        if held.metadata().is_ok_and(|held| held.len() == 0) {
+            held.write_all(MADE.as_bytes()).map_err(io(&lock))?;
+        }
         Ok(made)
     }
 }
@@ -297,6 +315,18 @@ mod tests {
         assert_eq!(fs::metadata(file.path()).unwrap().mode() & 0o777, 0o600);
         let keys = file.read().unwrap();
         assert_eq!((keys[0].name.as_str(), keys[0].scopes[0].to_string().as_str()), ("ci", "team=red"));
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_no_folder_without_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = KeyFile::of(folder.path());
+        assert!(file.revoke("nobody", 1).is_err());
+        assert!(file.read().unwrap().is_empty(), "none was ever made");
+        file.create(new("ci"), 5).unwrap();
+        fs::remove_file(file.path()).unwrap();
+        let error = file.read().unwrap_err().to_string();
+        assert!(error.contains("it is gone") && error.contains("keys.lock"), "{error}");
     }
 
     #[test]

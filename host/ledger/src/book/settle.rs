@@ -38,6 +38,12 @@ impl Settlement {
         self.cost
     }
 
+    /// Whether it is an estimate.
+    #[must_use]
+    pub const fn is_estimated(self) -> bool {
+        self.estimated
+    }
+
     const fn resolution(self) -> Resolution {
         if self.estimated { Resolution::Estimated(self.cost) } else { Resolution::Posted(self.cost) }
     }

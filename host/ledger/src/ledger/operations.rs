@@ -52,7 +52,12 @@ impl Ledger {
         now_ms: u64,
         noting: Noting,
     ) -> Result<(), LedgerError<ReserveError>> {
+        // What cannot be taken down is not held either: nobody could release it.
+        self.writer.check()?;
         let mut inner = self.resident(request.path)?;
+        if inner.stopped {
+            return Err(StoreError::Stopped.into());
+        }
         let reserved = inner.with(|book, effects| book.reserve(request, now_ms, effects));
         let ticket = self.note_when(&mut inner, None, noting)?;
         drop(inner);
@@ -140,6 +145,38 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<Ticket<'_>, LedgerError<ResolveError>> {
         self.resolve(id, call, |book, effects| book.post(id, settlement, now_ms, effects))
+    }
+
+    /// Takes in a call that has ended before it was heard of: reserved, sent and settled in one, so that a killed process has all
+    /// of it or nothing.
+    ///
+    /// # Errors
+    /// Those of [`Book::reserve`], or storage's.
+    pub fn record(
+        &self,
+        request: &Request<'_>,
+        settlement: Settlement,
+        call: Call,
+        (started_ms, ended_ms): (u64, u64),
+    ) -> Result<Ticket<'_>, LedgerError<ReserveError>> {
+        let mut inner = self.resident(request.path)?;
+        let recorded = inner.with(|book, effects| {
+            book.reserve(request, started_ms, effects)?;
+            let sent = book.sent(request.id, ended_ms, started_ms, effects);
+            let settled = sent.and_then(|()| book.post(request.id, settlement, ended_ms, effects));
+            settled.map_err(|_| ReserveError::TooLarge { amount: settlement.cost() })
+        });
+        self.release(&mut inner);
+        inner.call = Some(call).filter(|_| recorded.is_ok());
+        let ticket = self.note(&mut inner, None)?;
+        recorded.map_err(LedgerError::Book)?;
+        Ok(ticket)
+    }
+
+    /// Whether operations are taken down: not while the disk is full, nor after storage failed.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.writer.is_well() && !self.lock().stopped
     }
 
     /// [`Book::void`].
@@ -330,7 +367,8 @@ impl Ledger {
                 Noting::WithTheNext => inner.journal.append_later(&batch),
             };
             appended.inspect_err(|_| inner.stopped = true)?;
-            self.writer.push(batch)?;
+            // The journal has it and the database will not: nothing may follow it there.
+            self.writer.push(batch).inspect_err(|_| inner.stopped = true)?;
         }
         Ok(Ticket { writer: &self.writer, sequence: inner.sequence })
     }

@@ -45,7 +45,7 @@ pub struct Group {
     pub cost_usd: Usd,
     /// Of all cost.
     pub cost_share: Share,
-    /// A call's mean cost.
+    /// The mean cost of a call, of those whose cost is known; so the other two.
     pub mean_usd: Option<Usd>,
     /// Half of them cost at most this.
     pub median_usd: Option<Usd>,
@@ -86,7 +86,8 @@ pub fn groups(calls: &[Call], by: By) -> GroupReport {
 
 fn group(key: String, calls: &[&Call], all_calls: usize, all: Nanodollars) -> Group {
     let cost = total(calls.iter().copied());
-    let mut costs: Vec<Nanodollars> = calls.iter().map(|call| call.cost).collect();
+    let mut costs: Vec<Nanodollars> =
+        calls.iter().filter(|call| !call.is_of_unknown_cost()).map(|call| call.cost).collect();
     let failed = calls.iter().filter(|call| matches!(call.status, CallStatus::Failed | CallStatus::Rejected)).count();
     let share =
         |part: usize, whole: usize| Share::of(u64::try_from(part).unwrap_or(0), u64::try_from(whole).unwrap_or(0));
@@ -96,7 +97,7 @@ fn group(key: String, calls: &[&Call], all_calls: usize, all: Nanodollars) -> Gr
         calls_share: share(calls.len(), all_calls),
         cost_usd: Usd(cost),
         cost_share: Share::of_money(cost, all),
-        mean_usd: mean(cost, calls.len()).map(Usd),
+        mean_usd: mean(cost, costs.len()).map(Usd),
         median_usd: percentile(&mut costs, 50).map(Usd),
         p95_usd: percentile(&mut costs, 95).map(Usd),
         failed_share: share(failed, calls.len()),

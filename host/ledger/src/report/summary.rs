@@ -31,8 +31,10 @@ pub struct Summary {
     pub failed_calls: usize,
     /// How long those took, in milliseconds.
     pub failed_duration_ms: u64,
-    /// Calls whose real cost nobody knows: it is not zero.
+    /// Calls whose cost nobody knows: it is counted as nothing, and is not.
     pub unknown_cost_calls: usize,
+    /// Calls whose cost is an estimate: streams that were cut, answers that never came.
+    pub estimated_cost_calls: usize,
     /// Of all input tokens, those read from the provider's cache.
     pub cache_read_share: Share,
     /// Uncached input tokens.
@@ -95,7 +97,8 @@ pub fn summary(calls: &[Call]) -> Summary {
         calls: calls.len(),
         failed_calls: with(CallStatus::Failed).count(),
         failed_duration_ms: with(CallStatus::Failed).fold(0_u64, |sum, call| sum.saturating_add(call.duration_ms)),
-        unknown_cost_calls: calls.iter().filter(|call| call.estimated).count(),
+        unknown_cost_calls: calls.iter().filter(|call| call.is_of_unknown_cost()).count(),
+        estimated_cost_calls: calls.iter().filter(|call| call.estimated && !call.is_of_unknown_cost()).count(),
         cache_read_share: Share::of(read, uncached.saturating_add(written).saturating_add(read)),
         uncached_input_tokens: uncached,
         cache_write_tokens: written,
@@ -133,6 +136,7 @@ impl Report for Summary {
         line("cost of rejected work", self.rejected_cost_usd.to_string());
         line("failed and rejected, of all cost", self.wasted_share.to_string());
         line("calls of unknown cost (not zero)", self.unknown_cost_calls.to_string());
+        line("calls of estimated cost", self.estimated_cost_calls.to_string());
         line("successes that changed nothing", self.unproductive_calls.to_string());
         line("cost of those", self.unproductive_cost_usd.to_string());
         line("input read from the cache", self.cache_read_share.to_string());

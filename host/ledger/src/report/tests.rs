@@ -55,6 +55,35 @@ fn a_trace_imported_twice_counts_once() {
 }
 
 #[test]
+fn what_a_killed_import_left_open_is_brought_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Ledger::open(folder.path(), Budgets::new(Vec::new()).unwrap(), Options::default(), 0).unwrap();
+    let trace = || read_trace(TRACE.as_bytes(), OnMalformed::Stop).unwrap();
+    let ledger = open();
+    let path = ledger.path(&[]).unwrap();
+    let row = &trace().rows[0];
+    let id = crate::book::ReservationId(u128::from_be_bytes(row.identity));
+    let request = crate::book::Request { id, path: &path, amount: row.cost.unwrap(), expires_ms: row.ended_ms };
+    ledger.reserve(&request, row.started_ms).unwrap();
+    drop(ledger);
+    let ledger = open();
+    let imported = import_trace(&ledger, trace()).unwrap();
+    assert_eq!((imported.calls, imported.repeated), (6, 0));
+    drop(ledger);
+    let store = Sqlite::open(&folder.path().join(DATABASE)).unwrap();
+    assert!(store.verify().unwrap().is_clean());
+    assert_eq!(load(&store, Period::default()).unwrap().len(), 6);
+}
+
+#[test]
+fn a_cost_that_nobody_knows_is_in_no_mean() {
+    let (_folder, _, calls) = imported(TRACE);
+    let coding = groups(&calls, By::Stage).groups.into_iter().find(|group| group.key == "coding").unwrap();
+    assert_eq!((coding.calls, coding.mean_usd.unwrap().to_string().as_str()), (5, "0.77"));
+    assert_eq!(coding.median_usd.unwrap().to_string(), "0.50");
+}
+
+#[test]
 fn a_malformed_line_is_named_and_stops_or_is_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(folder.path(), Budgets::new(Vec::new()).unwrap(), Options::default(), 0).unwrap();

@@ -63,6 +63,17 @@ pub enum StoreError {
     PowerLoss,
 }
 
+impl StoreError {
+    /// Whether there was no room on the disk, which may change.
+    pub(crate) fn is_full_disk(&self) -> bool {
+        match self {
+            Self::Database(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            Self::File { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            _ => false,
+        }
+    }
+}
+
 /// A database of accounts, entries and calls.
 pub trait Store: Send {
     /// Writes the batches, in order, atomically, and returns when they are on the disk.

@@ -1,5 +1,6 @@
 //! The one thread that writes to the store: it takes what has gathered, commits it as one group, and tells who waits.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,12 +16,14 @@ const GATHER: Duration = Duration::from_millis(20);
 /// How long those who wait may be kept for others that are about to: as many as waited for the last group mostly come at once
 /// when it is done, and two syncs for them would take longer than one.
 const COMPANY: Duration = Duration::from_millis(2);
+/// How long after a commit that found the disk full the next one is tried.
+const FULL: Duration = Duration::from_secs(1);
 /// A writer that has nothing to do looks up this often.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// The writer is gone; nothing more can be promised.
+/// The writer is gone or finds no room; nothing more can be promised.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the ledger cannot be written any more: {reason}")]
+#[error("the ledger cannot be written: {reason}")]
 pub struct WriterError {
     pub(crate) reason: Arc<str>,
 }
@@ -54,11 +57,19 @@ struct Queue {
     failed: Option<WriterError>,
 }
 
+impl WriterError {
+    fn full() -> Self {
+        Self { reason: "the disk is full; it is tried again every second".into() }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
     room: Condvar,
+    /// The last commit found no room on the disk, and is tried again; or one failed, and nothing is.
+    ails: AtomicBool,
 }
 
 /// The writer's handle. Dropping it commits what has gathered.
@@ -81,6 +92,9 @@ impl Writer {
     pub(crate) fn push(&self, batch: Batch) -> Result<(), WriterError> {
         let mut queue = self.shared.lock();
         while queue.batches.len() >= QUEUE && queue.failed.is_none() {
+            if !self.is_well() {
+                return Err(WriterError::full());
+            }
             self.shared.work.notify_one();
             queue = self.shared.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
@@ -111,6 +125,19 @@ impl Writer {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether commits succeed, as far as is known.
+    pub(crate) fn is_well(&self) -> bool {
+        !self.shared.ails.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing new may begin, where commits do not succeed.
+    pub(crate) fn check(&self) -> Result<(), WriterError> {
+        if self.is_well() {
+            return Ok(());
+        }
+        Err(self.shared.lock().failed.clone().unwrap_or_else(WriterError::full))
     }
 
     /// Batches that nobody has begun to write.
@@ -178,11 +205,29 @@ impl Shared {
     fn run(&self, mut store: impl Store) {
         while let Some(group) = self.next_group() {
             let last = group.last().map_or(0, |batch| batch.sequence);
-            let committed = store.commit(&group).map_err(|error| WriterError { reason: describe(&error).into() });
+            let committed = self.commit(&mut store, &group);
             let failed = committed.is_err();
             self.tell(committed.map(|()| last));
             if failed {
                 return;
+            }
+        }
+    }
+
+    /// Commits a group. While there is no room on the disk it is tried again and again, until there is or the ledger is closed:
+    /// the journal has all of it meanwhile, and nothing new is begun.
+    fn commit(&self, store: &mut impl Store, group: &[Batch]) -> Result<(), WriterError> {
+        loop {
+            let committed = store.commit(group);
+            self.ails.store(committed.is_err(), Ordering::Relaxed);
+            match committed {
+                Err(error) if error.is_full_disk() => {
+                    let queue = self.sleep_while(self.lock(), FULL, |queue| !queue.closed);
+                    if queue.closed {
+                        return Err(WriterError::full());
+                    }
+                }
+                committed => return committed.map_err(|error| WriterError { reason: describe(&error).into() }),
             }
         }
     }
@@ -242,4 +287,51 @@ impl Shared {
 
 fn describe(error: &StoreError) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that is full for some commits.
+    struct Full {
+        times: usize,
+    }
+
+    impl Store for Full {
+        fn commit(&mut self, _: &[Batch]) -> Result<(), StoreError> {
+            let Some(left) = self.times.checked_sub(1) else { return Ok(()) };
+            self.times = left;
+            let source = std::io::ErrorKind::StorageFull.into();
+            Err(StoreError::File { path: "ledger.db".to_owned(), source })
+        }
+
+        fn applied(&mut self) -> Result<u64, StoreError> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_waited_for_and_what_gathered_is_written() {
+        let writer = Writer::start(Full { times: 1 }, 0).unwrap();
+        writer.push(Batch { sequence: 1, ..Batch::default() }).unwrap();
+        writer.wait(1).unwrap();
+        assert!(writer.is_well() && writer.check().is_ok());
+        assert_eq!((writer.committed(), writer.groups()), (1, 1));
+    }
+
+    #[test]
+    fn while_a_disk_is_full_nothing_begins_and_a_ledger_that_is_closed_does_not_wait() {
+        let writer = Writer::start(Full { times: usize::MAX }, 0).unwrap();
+        writer.push(Batch { sequence: 1, ..Batch::default() }).unwrap();
+        while writer.is_well() {
+            std::thread::yield_now();
+        }
+        assert!(writer.check().unwrap_err().to_string().contains("the disk is full"));
+        for sequence in 2..=u64::try_from(QUEUE).unwrap() + 1 {
+            writer.push(Batch { sequence, ..Batch::default() }).unwrap();
+        }
+        assert!(writer.push(Batch::default()).is_err(), "what waits is bounded");
+        drop(writer);
+    }
 }
