@@ -11,6 +11,7 @@ use tollgate_ledger::book::{
 };
 use tollgate_ledger::calls::{Call as CallRow, Outcome};
 use tollgate_ledger::estimate::{Prior, Sketches};
+use tollgate_ledger::store::StoreError;
 use tollgate_ledger::{BudgetLeft, Ledger, LedgerError, OpenError, Options};
 use tollgate_runtime::Host;
 
@@ -36,6 +37,17 @@ pub(crate) struct Reservation {
     id: ReservationId,
     /// What is held.
     pub(crate) amount: Nanodollars,
+}
+
+/// Why nothing is known about a dispatch.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Uninformed {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Budgets(#[from] BudgetError),
+    /// An account that left memory cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StoreError),
 }
 
 /// Why there is no reservation.
@@ -81,9 +93,9 @@ impl Accounts {
         names: &[(Dimension, &str)],
         task: &str,
         dispatch: &mut Dispatch,
-    ) -> Result<(), String> {
-        let path = self.ledger.path_of_task(names, task).map_err(|error| error.to_string())?;
-        self.ledger.inform(dispatch, &path).map_err(|error| error.to_string())
+    ) -> Result<(), Uninformed> {
+        let path = self.ledger.path_of_task(names, task)?;
+        Ok(self.ledger.inform(dispatch, &path)?)
     }
 
     /// Holds an amount on every budget of the dispatch at once.

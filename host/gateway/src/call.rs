@@ -13,6 +13,7 @@ use tollgate_ledger::prices::{CostOptions, PriceTable};
 use tollgate_ledger::records::DecisionId;
 
 use crate::Gateway;
+use crate::accounts::Uninformed;
 use crate::formats::{Endpoint, ModelRequest, NextAction, Problem};
 use crate::identity::Identity;
 use crate::room::Taken;
@@ -62,7 +63,7 @@ impl Call {
             ..Dispatch::default()
         };
         let informed = gateway.accounts.inform(&self.names(None), &self.identity.task, &mut dispatch);
-        informed.map_err(|error| ledger_failed(gateway, &error))?;
+        informed.map_err(|error| uninformed(gateway, &error))?;
         dispatch.attempts.failed = dispatch.attempts.failed.max(self.identity.tried_before);
         Ok(dispatch)
     }
@@ -218,6 +219,22 @@ impl Call {
 /// A task's reference: its name is the run's own.
 pub(crate) fn task_of(run: &str, task: &str) -> Reference {
     Reference::of(&format!("{run}/{task}"))
+}
+
+/// Budgets that are too many do not become fewer by waiting.
+fn uninformed(gateway: &Gateway, error: &Uninformed) -> Problem {
+    match error {
+        Uninformed::Budgets(error) => {
+            gateway.log.seldom(&format!("budgets: {error}"), crate::clock::now_ms());
+            Problem::new(
+                503,
+                "too-many-budgets",
+                format!("{error}: an operator has to take some away"),
+                NextAction::Stop,
+            )
+        }
+        Uninformed::Storage(error) => ledger_failed(gateway, &error.to_string()),
+    }
 }
 
 /// The ledger promises nothing now, so nothing is sent; what is wrong is the operator's to know.

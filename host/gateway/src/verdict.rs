@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tollgate_core::{Decision, Dispatch, Outcome, Permit, PolicyKind, Reason, Refusal, Source, Switch, Unit};
+use tollgate_core::{Decision, Dispatch, Outcome, Permit, PolicyKind, Reason, Refusal, Source, Switch, Tier, Unit};
 use tollgate_ledger::book;
 use tollgate_runtime::Stopped;
 
@@ -96,12 +96,13 @@ pub(crate) fn act_on(gateway: &Gateway, call: &Call, dispatch: &Dispatch, decisi
         gateway.accounts.count_refused(dispatch);
         return Err(with_decision(switched_off(gateway, switch, dispatch.now_ms), call));
     }
+    let floor = decision.floor;
     let problem = match decision.outcome {
         Outcome::Proceed(permit) => return Ok(Next::Go(permit)),
         Outcome::Slow { milliseconds, .. } => return Ok(Next::Wait(Duration::from_millis(u64::from(milliseconds)))),
         Outcome::Hold { by, reason } => {
             let words = reason.display(gateway.host.symbols());
-            let needs = call.least_worst_case(gateway, dispatch, decision.floor);
+            let needs = call.least_worst_case(gateway, dispatch, floor);
             let held = Held {
                 problem: attributed(gateway, approval_needed(&words), by, Some(&reason)),
                 policy: by_name(gateway, by).to_string(),
@@ -111,7 +112,7 @@ pub(crate) fn act_on(gateway: &Gateway, call: &Call, dispatch: &Dispatch, decisi
             };
             return Ok(Next::Hold(Box::new(held)));
         }
-        Outcome::Refuse { by, cause } => refused(gateway, dispatch, by, cause),
+        Outcome::Refuse { by, cause } => refused(gateway, dispatch, floor, by, cause),
     };
     gateway.accounts.count_refused(dispatch);
     Err(with_decision(problem, call))
@@ -140,10 +141,10 @@ pub(crate) fn stopped(gateway: &Gateway, stopped: &Stopped) -> Problem {
         .with("rule", &*symbols.display(stopped.reason.code))
 }
 
-fn refused(gateway: &Gateway, dispatch: &Dispatch, by: Source, cause: Refusal) -> Problem {
+fn refused(gateway: &Gateway, dispatch: &Dispatch, floor: Tier, by: Source, cause: Refusal) -> Problem {
     let words = |reason: &Reason| reason.display(gateway.host.symbols());
     let (problem, reason) = match &cause {
-        Refusal::Policy(reason) => (by_policy(dispatch, by, words(reason)), Some(reason)),
+        Refusal::Policy(reason) => (by_policy(dispatch, floor, by, words(reason)), Some(reason)),
         Refusal::PolicyFailed(failure) => {
             let detail = format!("a policy could not be evaluated: {}", failure.as_str());
             (Problem::new(503, "policy-failed", detail, NextAction::Stop), None)
@@ -173,13 +174,18 @@ fn refused(gateway: &Gateway, dispatch: &Dispatch, by: Source, cause: Refusal) -
     attributed(gateway, problem, by, reason)
 }
 
-fn by_policy(dispatch: &Dispatch, by: Source, detail: String) -> Problem {
+fn by_policy(dispatch: &Dispatch, floor: Tier, by: Source, detail: String) -> Problem {
     let Source::Policy(_, kind) = by else {
         return Problem::new(403, "refused", detail, NextAction::Stop);
     };
     match kind {
         PolicyKind::KillSwitch => Problem::new(503, "stopped", detail, NextAction::Stop),
         PolicyKind::RetryCeiling => Problem::new(403, "retry-ceiling", detail, NextAction::Stop),
+        // What a task has failed of raises the tier that it asks for, above what the backends of its format may have.
+        PolicyKind::Routing if floor > Tier::Low => {
+            let detail = format!("{detail}: the task needs a model of the tier `{floor}` or above");
+            Problem::new(403, "no-route", detail, NextAction::Stop)
+        }
         PolicyKind::Routing => Problem::new(403, "no-route", detail, NextAction::Stop),
         PolicyKind::Budget => {
             let ends = dispatch

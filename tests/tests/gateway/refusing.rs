@@ -185,6 +185,16 @@ async fn only_the_verifier_may_report_a_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_budgets_than_a_dispatch_can_have_are_told_as_such() {
+    let budgets: String =
+        (0..17).map(|n| format!("[[budget]]\nname = \"b{n}\"\nfor = {{}}\nlimit = \"1.00 USD\"\n")).collect();
+    let site = Site::open(&Plan::of(&[MODELS, POLICIES, &budgets])).await;
+    let answer = site.post(OPENAI, &[], BODY).await;
+    assert!(answer.status == 503 && answer.text.contains("17 budgets cover this dispatch"), "{}", answer.text);
+    assert!(site.provider.received().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn outcomes_are_in_the_reports_once() {
     let site = Site::open(&Plan::of(&[MODELS, POLICIES])).await;
     for run in ["good", "bad"] {
