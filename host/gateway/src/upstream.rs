@@ -66,12 +66,12 @@ pub enum BackendError {
         backend: String,
     },
     /// Its address is none that can be used.
-    #[error(
-        "backend `{backend}`: its `url` is not `https://host[:port][/path]`, or the same with `http`; a key goes into `key_env` or `key_file`"
-    )]
+    #[error("backend `{backend}`: `{url}` is not `https://host[:port][/path]`, or the same with `http`")]
     Url {
         /// Which.
         backend: String,
+        /// What it says, without what stands before an `@`: that may be a password.
+        url: String,
     },
     /// It cannot be believed, or has nobody who would vouch for it.
     #[error("backend `{backend}`: {source}")]
@@ -206,7 +206,8 @@ impl Backend {
                 .as_ref()
                 .is_some_and(|uri| uri.authority().is_some_and(|authority| authority.as_str().contains('@')));
         let Some(scheme @ ("http" | "https")) = scheme.filter(|_| !strange) else {
-            return Err(BackendError::Url { backend: backend() });
+            let url = base.rsplit_once('@').map_or(base.clone(), |(_, host)| format!("…@{host}"));
+            return Err(BackendError::Url { backend: backend(), url });
         };
         let times = times.of_backend(configured.timeouts);
         let ca_file = configured.ca_file.as_ref().map(|file| simulated.path(file));
