@@ -1,13 +1,12 @@
 //! Where a ledger lies.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use tollgate_ledger::book::Budgets;
-use tollgate_ledger::store::{Sqlite, StoreError};
+use tollgate_ledger::store::Sqlite;
 use tollgate_ledger::{DATABASE, Ledger, OpenError, Options};
 
 use crate::output;
@@ -42,14 +41,6 @@ impl DataArguments {
             match error.downcast_ref() {
                 // It may be at its end.
                 Some(OpenError::InUse { .. }) => std::thread::sleep(PAUSE),
-                Some(OpenError::Folder { source, .. } | OpenError::Store(StoreError::File { source, .. }))
-                    if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
-                {
-                    output::warn(
-                        "the ledger's folder cannot be written: what its journal has and its database has not is left out",
-                    );
-                    return Ok(());
-                }
                 _ => return Err(error),
             }
         }

@@ -21,6 +21,7 @@ mod duration;
 pub mod form;
 mod history;
 mod money;
+pub mod reclaim;
 mod ruling;
 mod scope;
 mod switch;

@@ -187,6 +187,13 @@ const BAD: &[(&str, &str, &str, u16, &str)] = &[
         "unknown field `x`",
     ),
     ("POST", "/admin/v1/switches", r#"{"covers":"everything","mode":"cut","reason":"x","for_ms":-1}"#, 400, "`for_ms`"),
+    (
+        "POST",
+        "/admin/v1/switches",
+        r#"{"covers":"everything","mode":"cut","reason":"x","for_ms":0}"#,
+        400,
+        "ends at once",
+    ),
     ("POST", "/admin/v1/generations/rollback", r#"{"generation":1.5}"#, 400, "`generation`"),
     ("POST", "/admin/v1/reload", r#"{"x":1}"#, 400, "unknown field"),
     ("POST", "/admin/v1/budgets/run/limit", r#"{"limit":"5","reason":"x"}"#, 400, "`limit`"),

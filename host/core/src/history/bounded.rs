@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use seize::Collector;
+use crate::reclaim;
 
 #[derive(Debug)]
 pub(super) struct Bounded<K: Eq + Hash, V> {
@@ -32,10 +32,6 @@ struct Ages<K> {
 /// What became of a key since storage was told: its value and when it was touched, or that it was forgotten.
 pub(super) type Changed<K, V> = (K, Option<(u64, V)>);
 
-/// Values that were replaced and are freed together, for each thread: whoever frees interrupts every other processor, some
-/// microseconds each time.
-const REPLACED: usize = 1_024;
-
 /// Ages are told apart by the minute: what is used all the time need not change its place all the time.
 const AGE_MS: u64 = 60_000;
 
@@ -45,7 +41,7 @@ pub(super) const MAX_CHANGED: usize = 100_000;
 impl<K: Copy + Eq + Hash + Ord, V: Clone + PartialEq> Bounded<K, V> {
     pub(super) fn new(capacity: usize) -> Self {
         let ages = Ages { by_age: BTreeSet::new(), changed: None };
-        let entries = papaya::HashMap::builder().collector(Collector::new().batch_size(REPLACED)).build();
+        let entries = papaya::HashMap::builder().collector(reclaim::collector()).build();
         Self { capacity: capacity.max(1), entries, ages: Mutex::new(ages) }
     }
 

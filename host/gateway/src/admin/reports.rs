@@ -61,20 +61,19 @@ pub(super) async fn report(ask: Ask) -> Answered {
     });
     let loaded = loaded.await?;
     let report = loaded.map_err(|error| crate::call::ledger_failed(&ask.gateway, &error.to_string()))?;
-    let report = report.map_err(|error| internal(&ask.gateway, &error))?;
-    if report.is_null() {
+    report.map_err(|error| internal(&ask.gateway, &error))?.ok_or_else(|| {
         let detail = "no call names that work item: the report `work-items` has those that are named";
-        return Err(Problem::new(404, "no-such-work-item", detail, NextAction::ChangeRequest));
-    }
-    Ok(report)
+        Problem::new(404, "no-such-work-item", detail, NextAction::ChangeRequest)
+    })
 }
 
-type Told = Box<dyn FnOnce(&[Call], Period) -> serde_json::Result<Value> + Send>;
+/// Nothing where no call names what is asked about.
+type Told = Box<dyn FnOnce(&[Call], Period) -> serde_json::Result<Option<Value>> + Send>;
 
 /// What makes the report, once the calls are there; a mistake in what was asked is found before they are loaded.
 fn tell(ask: &Ask, name: &str) -> Result<Told, Problem> {
     fn of<R: Serialize>(make: impl FnOnce(&[Call], Period) -> R + Send + 'static) -> Told {
-        Box::new(move |calls, period| serde_json::to_value(make(calls, period)))
+        Box::new(move |calls, period| serde_json::to_value(make(calls, period)).map(Some))
     }
     let groups = |by: By| of(move |calls, _| report::groups(calls, by));
     let zone = ask.text("zone").unwrap_or("UTC");
@@ -105,7 +104,7 @@ fn tell(ask: &Ask, name: &str) -> Result<Told, Problem> {
         }),
         "work-item" => {
             let item = ask.text("name").ok_or_else(|| missing("name"))?.to_owned();
-            of(move |calls, _| report::work_item(calls, &item))
+            Box::new(move |calls, _| report::work_item(calls, &item).map(serde_json::to_value).transpose())
         }
         _ => {
             let (hour, minutes) = (hour.ok_or_else(|| missing("hour"))?, minutes.ok_or_else(|| missing("minutes"))?);

@@ -5,15 +5,10 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use seize::Collector;
-use tollgate_core::{Dimension, Dispatch};
+use tollgate_core::{Dimension, Dispatch, reclaim};
 
 use super::paths::Paths;
 use crate::book::{AccountId, AccountView, Book, BudgetError, Budgets, Fold, Path, Raise, Raises};
-
-/// Copies that were replaced and are freed together, for each thread: whoever frees interrupts every other processor, some
-/// microseconds each time.
-const RETIRED: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct Board {
@@ -31,7 +26,7 @@ impl Board {
         let board = Self {
             accounts: papaya::HashMap::builder()
                 .hasher(BuildHasherDefault::default())
-                .collector(Collector::new().batch_size(RETIRED))
+                .collector(reclaim::collector())
                 .build(),
             budgets: ArcSwap::from_pointee(book.budgets().clone()),
             raises: ArcSwap::from_pointee(book.raises().clone()),

@@ -52,12 +52,7 @@ impl Ledger {
         now_ms: u64,
         noting: Noting,
     ) -> Result<(), LedgerError<ReserveError>> {
-        // What cannot be taken down is not held either: nobody could release it.
-        self.writer.check()?;
-        let mut inner = self.resident(request.path)?;
-        if inner.stopped {
-            return Err(StoreError::Stopped.into());
-        }
+        let mut inner = self.beginning(request)?;
         let reserved = inner.with(|book, effects| book.reserve(request, now_ms, effects));
         let ticket = self.note_when(&mut inner, None, noting)?;
         drop(inner);
@@ -159,7 +154,7 @@ impl Ledger {
         call: Call,
         (started_ms, ended_ms): (u64, u64),
     ) -> Result<Ticket<'_>, LedgerError<ReserveError>> {
-        let mut inner = self.resident(request.path)?;
+        let mut inner = self.beginning(request)?;
         let recorded = inner.with(|book, effects| {
             book.reserve(request, started_ms, effects)?;
             let sent = book.sent(request.id, ended_ms, started_ms, effects);
@@ -171,6 +166,13 @@ impl Ledger {
         let ticket = self.note(&mut inner, None)?;
         recorded.map_err(LedgerError::Book)?;
         Ok(ticket)
+    }
+
+    /// The lock for a reservation that begins. What cannot be taken down is not held either: nobody could release it.
+    fn beginning(&self, request: &Request<'_>) -> Result<MutexGuard<'_, Inner>, LedgerError<ReserveError>> {
+        self.writer.check()?;
+        let inner = self.resident(request.path)?;
+        if inner.stopped { Err(StoreError::Stopped.into()) } else { Ok(inner) }
     }
 
     /// Whether operations are taken down: not while the disk is full, nor after storage failed.

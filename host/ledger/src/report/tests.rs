@@ -76,6 +76,16 @@ fn what_a_killed_import_left_open_is_brought_to_its_end() {
 }
 
 #[test]
+fn a_cost_that_no_account_can_hold_is_found_before_anything_is_taken_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path(), Budgets::new(Vec::new()).unwrap(), Options::default(), 0).unwrap();
+    let trace = TRACE.replace("0.580000000000000049", "18000000000");
+    let error = import_trace(&ledger, read_trace(trace.as_bytes(), OnMalformed::Stop).unwrap()).unwrap_err();
+    assert!(error.to_string().starts_with("line 6: `cost_usd` is more than"), "{error}");
+    assert_eq!(load(&Sqlite::open(&folder.path().join(DATABASE)).unwrap(), Period::default()).unwrap(), []);
+}
+
+#[test]
 fn a_cost_that_nobody_knows_is_in_no_mean() {
     let (_folder, _, calls) = imported(TRACE);
     let coding = groups(&calls, By::Stage).groups.into_iter().find(|group| group.key == "coding").unwrap();

@@ -28,6 +28,12 @@ pub struct WriterError {
     pub(crate) reason: Arc<str>,
 }
 
+impl WriterError {
+    fn full() -> Self {
+        Self { reason: "the disk is full; it is tried again every second".into() }
+    }
+}
+
 /// What became of a group: its last batch once it is on the disk. Each group has its own, so that only those wake who wait for it,
 /// and none of them needs the queue's lock again.
 type Outcome = OnceLock<Result<u64, WriterError>>;
@@ -55,12 +61,6 @@ struct Queue {
     committed: u64,
     closed: bool,
     failed: Option<WriterError>,
-}
-
-impl WriterError {
-    fn full() -> Self {
-        Self { reason: "the disk is full; it is tried again every second".into() }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -222,6 +222,8 @@ impl Shared {
             self.ails.store(committed.is_err(), Ordering::Relaxed);
             match committed {
                 Err(error) if error.is_full_disk() => {
+                    // Whoever waits for room is told that there will be none, each time: one may have begun to wait since.
+                    self.room.notify_all();
                     let queue = self.sleep_while(self.lock(), FULL, |queue| !queue.closed);
                     if queue.closed {
                         return Err(WriterError::full());
