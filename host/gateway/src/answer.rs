@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use tollgate_core::config::Api;
 
 use crate::formats::{NextAction, Problem, answer_of};
+use crate::pool::Arriving;
 use crate::http::{Body, set_header, typed, whole};
 use crate::settle::{Ended, Exchange, Used, fingerprint};
 use crate::upstream::{Place, passed_on};
@@ -46,7 +46,7 @@ pub(crate) fn problem(problem: &Problem, api: Option<Api>) -> Response<Body> {
 pub(crate) async fn of_backend(
     gateway: &Arc<Gateway>,
     exchange: Exchange,
-    answer: Response<Incoming>,
+    answer: Response<Arriving>,
     place: Place,
 ) -> Answered {
     let (parts, body) = answer.into_parts();
@@ -63,7 +63,7 @@ pub(crate) async fn of_backend(
         set_header(&mut response, "x-tollgate-waited-ms", &exchange.dispatch.waited_ms.to_string());
     }
     if parts.status.is_success() && is_stream(&parts.headers) {
-        *response.body_mut() = stream::pass_on(gateway, exchange, body, place);
+        *response.body_mut() = stream::pass_on(gateway, exchange, body, place).await;
         return Answered::Response(response);
     }
     let read = tokio::select! {

@@ -16,16 +16,17 @@ const LOOK_EVERY: u64 = 64;
 
 /// A stream that is looked at.
 pub(crate) struct Watched {
-    dispatch: Dispatch,
     /// At so many tokens of output.
     next_look: u64,
 }
 
-impl Watched {
-    pub(crate) fn new(exchange: &Exchange) -> Self {
-        Self { dispatch: exchange.dispatch.clone(), next_look: LOOK_EVERY }
+impl Default for Watched {
+    fn default() -> Self {
+        Self { next_look: LOOK_EVERY }
     }
+}
 
+impl Watched {
     /// What stops the stream now, where something does. A switch that is tripped here cuts it as it cuts all others.
     pub(crate) fn look(&mut self, gateway: &Gateway, exchange: &mut Exchange, meter: &Meter) -> Option<Problem> {
         let output = meter.at_least();
@@ -43,14 +44,15 @@ impl Watched {
             match gateway.accounts.extend(&mut exchange.reservation, total) {
                 Ok(()) => {}
                 Err(Unreserved::Failed(error)) => gateway.log.line(&format!("ledger: {error}")),
-                Err(refused) => return Some(verdict::unreserved(gateway, &exchange.call, &self.dispatch, &refused)),
+                Err(refused) => return Some(verdict::unreserved(gateway, &exchange.call, &exchange.dispatch, &refused)),
             }
         }
-        refresh(gateway, &exchange.call, &mut self.dispatch);
-        let spending = &mut self.dispatch.spending;
+        let mut dispatch = exchange.dispatch.clone();
+        refresh(gateway, &exchange.call, &mut dispatch);
+        let spending = &mut dispatch.spending;
         // What counts of this stream is what it costs, not what is held for the worst case.
         spending.run_cost = spending.run_cost.saturating_sub(exchange.reservation.amount).saturating_add(cost);
-        let stopped = gateway.host.attend(&self.dispatch, Moment::Extend)?;
+        let stopped = gateway.host.attend(&dispatch, Moment::Extend)?;
         Some(verdict::stopped(gateway, &stopped))
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::Scheme;
 use http::{Request, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
@@ -63,7 +64,7 @@ impl AdminClient {
             .map_err(|error| unreachable(error.to_string()))?;
         let connector = match &self.certificate {
             Some(certificate) => tls::pinned(certificate, PATIENCE),
-            None => tls::connector("http", None, PATIENCE),
+            None => tls::connector(&Scheme::HTTP, None, PATIENCE),
         };
         let connector = connector.map_err(|error| unreachable(error.to_string()))?;
         let scheme = if self.certificate.is_some() { "https" } else { "http" };

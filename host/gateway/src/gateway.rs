@@ -407,7 +407,7 @@ fn watch(gateway: &Gateway) -> Result<Option<Watching>, GatewayError> {
 /// Tasks that are no call: those that sweep, write switches down, look at files and backends, and write the audit log and the approvals.
 const OWN_TASKS: usize = 5;
 
-/// Ends lost reservations once a second, until the gateway ends.
+/// Ends lost reservations and idle connections once a second, until the gateway ends.
 fn sweep(gateway: &Arc<Gateway>) {
     let sweeping = Arc::clone(gateway);
     gateway.tasks.spawn(async move {
@@ -420,6 +420,7 @@ fn sweep(gateway: &Arc<Gateway>) {
             if let Err(error) = sweeping.accounts.sweep() {
                 sweeping.log.line(&format!("ledger: {error}"));
             }
+            sweeping.upstream.retire_idle();
             if let Some(lost) = sweeping.records.lost_since() {
                 sweeping.log.line(&lost);
             }

@@ -39,6 +39,7 @@ mod ingress;
 mod keys;
 mod looking;
 mod outcomes;
+mod pool;
 mod private_file;
 mod records;
 mod review;

@@ -79,6 +79,12 @@ impl Exchange {
         attended::posted(gateway, &self.call, self.dispatch);
     }
 
+    /// What switches look at, without what else is known of the dispatch.
+    pub(crate) fn covered(&self) -> Dispatch {
+        let Dispatch { now_ms, task_type, scopes, .. } = self.dispatch;
+        Dispatch { now_ms, task_type, scopes, ..Dispatch::default() }
+    }
+
     /// What it has cost so far, at least: what the kill switches look at in the middle of a stream.
     pub(crate) fn cost_so_far(&self, gateway: &Gateway, usage: Usage, tier: ServiceTier) -> Nanodollars {
         self.cost(gateway, Used::Counted(usage, tier)).cost()

@@ -4,16 +4,20 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Frame, Incoming};
+use hyper::body::{Body as HttpBody, Frame};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::{Instant, Sleep};
 use tollgate_core::{Switch, Usage};
 
 use crate::attended::Watched;
 use crate::formats::{Meter, Metered, NextAction, Problem};
 use crate::http::{Body, Broken};
+use crate::pool::Arriving;
 use crate::settle::{Ended, Exchange, Used};
 use crate::upstream::Place;
 use crate::{Gateway, Times};
@@ -54,18 +58,22 @@ enum End {
     Ending,
 }
 
-/// Passes a stream on. The body ends when the stream does; the settlement does not depend on anyone reading it.
-pub(crate) fn pass_on(gateway: &Arc<Gateway>, mut exchange: Exchange, upstream: Incoming, place: Place) -> Body {
+/// Passes a stream on. The body ends when the stream does; the settlement does not depend on anyone reading it. What has come with the
+/// answer's head goes on with it: a stream that is whole by then needs no task.
+pub(crate) async fn pass_on(gateway: &Arc<Gateway>, mut exchange: Exchange, upstream: Arriving, place: Place) -> Body {
     let (sender, receiver) = mpsc::channel(PIECES);
     let task = Arc::clone(gateway);
     let open = gateway.telemetry.stream();
-    gateway.tasks.spawn(async move {
+    let mut passing = Box::pin(async move {
         let _open = open;
         let mut meter = Meter::new(exchange.call.request.endpoint, exchange.call.request.usage_chunk());
         let mut upstream = upstream;
         let end = pump(&task, &mut exchange, (&mut upstream, place.backend().times), &mut meter, &sender).await;
         finish(&task, (exchange, upstream), &mut meter, &place, &end, sender).await;
     });
+    if poll_fn(|context| Poll::Ready(passing.as_mut().poll(context))).await.is_pending() {
+        gateway.tasks.spawn(passing);
+    }
     Piped(receiver).boxed_unsync()
 }
 
@@ -73,29 +81,31 @@ pub(crate) fn pass_on(gateway: &Arc<Gateway>, mut exchange: Exchange, upstream: 
 async fn pump(
     gateway: &Gateway,
     exchange: &mut Exchange,
-    (upstream, times): (&mut Incoming, Times),
+    (upstream, times): (&mut Arriving, Times),
     meter: &mut Meter,
     sender: &mpsc::Sender<Bytes>,
 ) -> End {
-    let (mut watched, candidate) = (Watched::new(exchange), exchange.candidate);
-    let covered = exchange.dispatch.clone();
+    let (mut watched, candidate, covered) = (Watched::default(), exchange.candidate, exchange.covered());
     let cut = gateway.cut(&covered, &candidate);
+    let (ending, left) = (gateway.ending.cancelled(), sender.closed());
     let whole = tokio::time::sleep(times.whole);
-    tokio::pin!(cut, whole);
+    tokio::pin!(cut, ending, left, whole);
+    let mut silence = Silence::new(times.between_pieces);
     loop {
         let frame = tokio::select! {
             biased;
             switch = &mut cut => return End::Cut(switch),
-            () = gateway.ending.cancelled() => return End::Ending,
-            () = sender.closed() => return End::ClientLeft,
+            () = &mut ending => return End::Ending,
+            () = &mut left => return End::ClientLeft,
             () = &mut whole => return End::Stalled,
-            frame = tokio::time::timeout(times.between_pieces, upstream.frame()) => frame,
+            frame = upstream.frame() => frame,
+            () = silence.lasts_too_long() => return End::Stalled,
         };
+        silence.broken();
         let piece = match frame {
-            Err(_) => return End::Stalled,
-            Ok(None) => return End::Closed,
-            Ok(Some(Err(_))) => return End::Broke,
-            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            None => return End::Closed,
+            Some(Err(_)) => return End::Broke,
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
         };
         let Ok(shown) = meter.feed(&piece) else { return End::Broke };
         let (shown, end) = gather(upstream, meter, shown).await;
@@ -105,13 +115,17 @@ async fn pump(
             return End::Stopped(problem);
         }
         if !shown.is_empty() {
-            // A client that does not read must not keep a switch from closing the upstream.
-            tokio::select! {
-                biased;
-                switch = &mut cut => return End::Cut(switch),
-                () = gateway.ending.cancelled() => return End::Ending,
-                () = &mut whole => return End::Stalled,
-                sent = sender.send(shown) => if sent.is_err() { return End::ClientLeft },
+            match sender.try_send(shown) {
+                Ok(()) => {}
+                Err(TrySendError::Closed(_)) => return End::ClientLeft,
+                // A client that does not read must not keep a switch from closing the upstream.
+                Err(TrySendError::Full(shown)) => tokio::select! {
+                    biased;
+                    switch = &mut cut => return End::Cut(switch),
+                    () = &mut ending => return End::Ending,
+                    () = &mut whole => return End::Stalled,
+                    sent = sender.send(shown) => if sent.is_err() { return End::ClientLeft },
+                },
             }
         }
         if let Some(end) = end {
@@ -120,14 +134,40 @@ async fn pump(
     }
 }
 
+/// How long nothing has come. Its timer is set anew when it has run down, and not for each piece.
+struct Silence {
+    timer: Pin<Box<Sleep>>,
+    longest: Duration,
+    since: Instant,
+}
+
+impl Silence {
+    fn new(longest: Duration) -> Self {
+        Self { timer: Box::pin(tokio::time::sleep(longest)), longest, since: Instant::now() }
+    }
+
+    fn broken(&mut self) {
+        self.since = Instant::now();
+    }
+
+    async fn lasts_too_long(&mut self) {
+        loop {
+            self.timer.as_mut().await;
+            let end = self.since + self.longest;
+            if Instant::now() >= end {
+                return;
+            }
+            self.timer.as_mut().reset(end);
+        }
+    }
+}
+
 /// Adds to a piece what has come since: where tokens come faster than they are passed on, one write carries many. It waits for
-/// nothing but its turn, and says when it came upon the end.
-async fn gather(upstream: &mut Incoming, meter: &mut Meter, first: Bytes) -> (Bytes, Option<End>) {
+/// nothing, and says when it came upon the end.
+async fn gather(upstream: &mut Arriving, meter: &mut Meter, first: Bytes) -> (Bytes, Option<End>) {
     let mut gathered: Option<BytesMut> = None;
     let mut end = None;
     for _ in 0..GATHERED {
-        // Whoever reads the upstream's connection has its turn.
-        tokio::task::yield_now().await;
         let next = poll_fn(|context| Poll::Ready(Pin::new(&mut *upstream).poll_frame(context))).await;
         let shown = match next {
             Poll::Pending => break,
@@ -157,7 +197,7 @@ const TURNS_OF_OTHERS: usize = 2;
 /// provider made is settled before the client sees it, so whoever has seen one finds its cost in the ledger.
 async fn finish(
     gateway: &Gateway,
-    (exchange, upstream): (Exchange, Incoming),
+    (exchange, upstream): (Exchange, Arriving),
     meter: &mut Meter,
     place: &Place,
     end: &End,
@@ -219,7 +259,7 @@ fn problem(gateway: &Gateway, end: &End) -> Option<Problem> {
 }
 
 /// The last piece, after which the body ends. Whoever does not take it in time sees its connection end.
-async fn say(sender: mpsc::Sender<Bytes>, last: Bytes, patience: std::time::Duration) {
+async fn say(sender: mpsc::Sender<Bytes>, last: Bytes, patience: Duration) {
     if !last.is_empty() {
         let _ = tokio::time::timeout(patience, sender.send(last)).await;
     }

@@ -18,6 +18,7 @@ use crate::formats::{Endpoint, NextAction, Problem, below};
 use crate::http::{Body, Broken, set_header};
 use crate::identity::{Identity, Told};
 use crate::telemetry::Observed;
+use crate::pool::Arriving;
 use crate::upstream::{Backend, Place, Unanswered, passed_on};
 use crate::{Gateway, answer, clock, ingress, verdict};
 
@@ -79,7 +80,7 @@ pub(crate) async fn pass(
     let path = path.strip_prefix("/v1").unwrap_or(path);
     let mut onward = Request::new(Full::new(body));
     *onward.method_mut() = parts.method;
-    *onward.uri_mut() = below(place.backend().base(), api, path)
+    *onward.uri_mut() = below(place.backend().path(), api, path)
         .parse()
         .map_err(|_| Problem::bad_request("invalid-request", "the path cannot be passed on"))?;
     *onward.headers_mut() = passed_on(&parts.headers);
@@ -96,7 +97,7 @@ pub(crate) async fn pass(
 
 /// An answer on its way back, which keeps its place at the backend until it has ended.
 struct Held {
-    body: Incoming,
+    body: Arriving,
     _place: Place,
 }
 
@@ -109,7 +110,7 @@ impl HttpBody for Held {
     }
 }
 
-fn pass_back(answered: Response<Incoming>, place: Place) -> Response<Body> {
+fn pass_back(answered: Response<Arriving>, place: Place) -> Response<Body> {
     let (parts, body) = answered.into_parts();
     let backend = place.backend().name.clone();
     let mut response = Response::new(Held { body, _place: place }.boxed_unsync());

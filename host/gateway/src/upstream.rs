@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tollgate_core::config::{Api, BackendConfiguration};
 use tollgate_core::{Candidate, Dispatch, Health, Permit, Switch, Symbol};
 use tollgate_runtime::Host;
@@ -21,9 +19,9 @@ use crate::backend_key::{BackendKey, BackendKeyError};
 use crate::call::Call;
 use crate::checks::Checks;
 use crate::gateway::Log;
+use crate::pool::{Arriving, Pool, SendError};
 use crate::serving::{Serving, Simulated};
-use crate::tls::{self, Connector, TlsError};
-use crate::workers::Workers;
+use crate::tls::{self, TlsError};
 use crate::{Gateway, Times, clock};
 
 /// All backends, and the connections to them.
@@ -37,9 +35,9 @@ pub(crate) struct Upstream {
 pub(crate) struct Backend {
     pub(crate) name: String,
     pub(crate) api: Api,
-    base: String,
-    /// One for each worker, with connections of its own, and one for whoever else asks.
-    clients: Vec<Client<Connector, Full<Bytes>>>,
+    /// The path of its address, which those of requests are below.
+    path: String,
+    pool: Arc<Pool>,
     pub(crate) times: Times,
     key: BackendKey,
     checks: Checks,
@@ -97,7 +95,7 @@ pub(crate) struct Place(Arc<Backend>);
 /// What came of sending.
 pub(crate) enum Sent {
     /// The backend has begun to answer.
-    Answer(Response<Incoming>, Place),
+    Answer(Response<Arriving>, Place),
     /// The permit had died: nothing was sent, and it is decided again.
     Stale,
     /// No connection: nothing was sent.
@@ -156,6 +154,11 @@ impl Upstream {
         self.serving.load().backend(name).map(Arc::clone)
     }
 
+    /// Closes connections that were idle for too long.
+    pub(crate) fn retire_idle(&self) {
+        self.serving.load().backends().for_each(|backend| backend.pool.retire_idle());
+    }
+
     /// Sends a call where its permit says. The permit is checked at the last moment; from then on the reservation counts.
     pub(crate) async fn send(
         &self,
@@ -199,30 +202,22 @@ impl Backend {
         let api = configured.api.ok_or_else(|| BackendError::NoApi { backend: backend() })?;
         let base = configured.url.clone().or_else(|| simulated.url(api));
         let base = base.ok_or_else(|| BackendError::NoUrl { backend: backend() })?.trim_end_matches('/').to_owned();
-        let uri: Option<Uri> = base.parse().ok();
-        let scheme = uri.as_ref().and_then(|uri| uri.host().and(uri.scheme_str()));
-        let strange = base.contains(['?', '#'])
-            || uri
-                .as_ref()
-                .is_some_and(|uri| uri.authority().is_some_and(|authority| authority.as_str().contains('@')));
-        let Some(scheme @ ("http" | "https")) = scheme.filter(|_| !strange) else {
+        let Some((scheme, authority, path)) = address(&base) else {
             let url = base.rsplit_once('@').map_or(base.clone(), |(_, host)| format!("…@{host}"));
             return Err(BackendError::Url { backend: backend(), url });
         };
         let times = times.of_backend(configured.timeouts);
         let ca_file = configured.ca_file.as_ref().map(|file| simulated.path(file));
-        let connector = tls::connector(scheme, ca_file.as_deref(), times.connect)
+        let connector = tls::connector(&scheme, ca_file.as_deref(), times.connect)
             .map_err(|source| BackendError::Tls { backend: backend(), source })?;
         let key_file = configured.key_file.as_ref().map(|file| simulated.path(file));
         let key = BackendKey::new(api, configured.key_env.as_deref(), key_file)
             .map_err(|source| BackendError::Key { backend: backend(), source })?;
-        let mut client = Client::builder(TokioExecutor::new());
-        client.pool_timer(TokioTimer::new()).pool_idle_timeout(times.idle_connection);
         Ok(Self {
             name: configured.name.clone(),
             api,
-            base,
-            clients: (0..=Workers::count()).map(|_| client.build(connector.clone())).collect(),
+            path,
+            pool: Arc::new(Pool::new(connector, scheme, authority, times.idle_connection)),
             times,
             key,
             checks: Checks::new(configured.health.clone()),
@@ -233,14 +228,14 @@ impl Backend {
     }
 
     /// Sends a request, and waits for the beginning of its answer.
-    pub(crate) async fn ask(&self, log: &Log, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
-        match tokio::time::timeout(self.times.first_byte, self.client().request(request)).await {
+    pub(crate) async fn ask(&self, log: &Log, request: Request<Full<Bytes>>) -> Result<Response<Arriving>, Unanswered> {
+        match tokio::time::timeout(self.times.first_byte, self.pool.send(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) if error.is_connect() => {
-                log.line(&format!("backend `{}` cannot be reached: {}", self.name, causes(&error)));
+            Ok(Err(SendError::Connect(error))) => {
+                log.line(&format!("backend `{}` cannot be reached: {}", self.name, causes(&*error)));
                 Err(Unanswered::Unreachable)
             }
-            Ok(Err(_)) => Err(Unanswered::Broken),
+            Ok(Err(SendError::Broken)) => Err(Unanswered::Broken),
             Err(_) => Err(Unanswered::TimedOut),
         }
     }
@@ -259,14 +254,13 @@ impl Backend {
 
     /// Whether it says that it is well.
     pub(crate) async fn ask_how_it_is(&self) -> bool {
-        let mut url = self.base.parse::<Uri>().expect("the base was parsed when the backend was made").into_parts();
-        url.path_and_query = self.checks.path().and_then(|path| path.parse().ok());
-        let Ok(url) = Uri::from_parts(url) else { return false };
+        let Some(url) = self.checks.path().and_then(|path| path.parse::<Uri>().ok()) else { return false };
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.uri_mut() = url;
         self.authorise(request.headers_mut());
-        let answered = tokio::time::timeout(CHECK_PATIENCE, self.client().request(request)).await;
-        matches!(answered, Ok(Ok(response)) if response.status().is_success())
+        let answered = tokio::time::timeout(CHECK_PATIENCE, self.pool.send(request)).await;
+        let Ok(Ok(response)) = answered else { return false };
+        response.status().is_success()
     }
 
     /// Takes in what it said; a line for the log where that changes how it is.
@@ -275,11 +269,6 @@ impl Backend {
         let told =
             if well { "says that it is well again" } else { "does not say that it is well: nothing is sent to it" };
         changed.then(|| format!("backend `{}` {told}", self.name))
-    }
-
-    /// The client of this thread.
-    fn client(&self) -> &Client<Connector, Full<Bytes>> {
-        self.clients.get(Workers::current()).expect("there is a client for each worker and one for all others")
     }
 
     /// Of so many slots, those that are free.
@@ -323,10 +312,13 @@ impl Backend {
     fn request(&self, call: &Call, body: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        let url = call.request.endpoint.url(&self.base);
-        let url = call.query.as_ref().map_or(url.clone(), |query| format!("{url}?{query}"));
+        let mut url = call.request.endpoint.url(&self.path);
+        if let Some(query) = &call.query {
+            url.push('?');
+            url.push_str(query);
+        }
         *request.uri_mut() =
-            url.parse().expect("the base was parsed when the backend was made, the query when it came");
+            url.parse().expect("the path was parsed when the backend was made, the query when it came");
         let headers = request.headers_mut();
         *headers = passed_on(&call.headers);
         call.observed.pass_on(headers);
@@ -346,8 +338,8 @@ impl Backend {
         headers.insert(name, key);
     }
 
-    pub(crate) fn base(&self) -> &str {
-        &self.base
+    pub(crate) fn path(&self) -> &str {
+        &self.path
     }
 }
 
@@ -366,6 +358,16 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// The parts of a backend's address; nothing where it is none that can be used, or has something in it that is no part of one.
+fn address(base: &str) -> Option<(Scheme, Authority, String)> {
+    let strange = base.contains(['?', '#']);
+    let parts = base.parse::<Uri>().ok().filter(|_| !strange)?.into_parts();
+    let scheme = parts.scheme.filter(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme))?;
+    let authority = parts.authority.filter(|authority| !authority.as_str().contains('@'))?;
+    let path = parts.path_and_query.map_or(String::new(), |path| path.as_str().trim_end_matches('/').to_owned());
+    Some((scheme, authority, path))
 }
 
 /// An error with what it came from, which alone says what was wrong with a certificate.

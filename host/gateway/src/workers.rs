@@ -6,10 +6,12 @@ use std::cell::Cell;
 use std::net::TcpStream as Socket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use std::{io, thread};
 
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +25,10 @@ struct Worker {
     scheduler: Handle,
     connections: Arc<AtomicUsize>,
 }
+
+/// A worker wakes so often, whatever there is. Whoever sets a timer that is the first to run down makes the scheduler wake itself for
+/// it, by a system call: with one that is always earlier than the timers of a connection, none of those is.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// A worker looks at what other threads woke before each task of its own. Hardly anything comes from there but an operator's
 /// cut, which must not wait until a busy worker has a moment.
@@ -90,7 +96,9 @@ impl Worker {
         let scheduler = runtime.handle().clone();
         thread::Builder::new().name(format!("gateway-{number}")).spawn(move || {
             CURRENT.set(Some(number));
-            runtime.block_on(ending.cancelled());
+            runtime.block_on(async {
+                while timeout(HEARTBEAT, ending.cancelled()).await.is_err() {}
+            });
         })?;
         Ok(Self { scheduler, connections: Arc::default() })
     }

@@ -1,6 +1,7 @@
 //! The way to a backend: in the clear to `http`, and to `https` only if the system's root certificates, or those of its `ca_file`, vouch
 //! for it. There is no way to believe a certificate that nobody vouches for.
 
+use std::future::poll_fn;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -8,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
+use http::uri::Scheme;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
@@ -26,8 +28,8 @@ pub(crate) struct Connector {
 }
 
 /// A connector to an address; `ca_file` adds to whom it believes.
-pub(crate) fn connector(scheme: &str, ca_file: Option<&Path>, limit: Duration) -> Result<Connector, TlsError> {
-    let roots = if scheme == "https" { roots(ca_file)? } else { RootCertStore::empty() };
+pub(crate) fn connector(scheme: &Scheme, ca_file: Option<&Path>, limit: Duration) -> Result<Connector, TlsError> {
+    let roots = if *scheme == Scheme::HTTPS { roots(ca_file)? } else { RootCertStore::empty() };
     let versions = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     let builder = versions.expect("this cryptography speaks the versions that rustls takes for safe");
     Ok(of(builder.with_root_certificates(roots).with_no_client_auth(), limit))
@@ -39,6 +41,14 @@ pub(super) fn of(config: ClientConfig, limit: Duration) -> Connector {
     tcp.set_nodelay(true);
     let inner = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().wrap_connector(tcp);
     Connector { inner, limit }
+}
+
+impl Connector {
+    pub(crate) async fn connect(&self, address: Uri) -> Result<<Self as Service<Uri>>::Response, <Self as Service<Uri>>::Error> {
+        let mut connector = self.clone();
+        poll_fn(|context| connector.poll_ready(context)).await?;
+        connector.call(address).await
+    }
 }
 
 impl Service<Uri> for Connector {
