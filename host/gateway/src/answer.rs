@@ -9,8 +9,8 @@ use http_body_util::{BodyExt, Limited};
 use tollgate_core::config::Api;
 
 use crate::formats::{NextAction, Problem, answer_of};
-use crate::pool::Arriving;
 use crate::http::{Body, set_header, typed, whole};
+use crate::pool::Arriving;
 use crate::settle::{Ended, Exchange, Used, fingerprint};
 use crate::upstream::{Place, passed_on};
 use crate::{Gateway, clock, stream, verdict};

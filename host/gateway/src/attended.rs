@@ -44,7 +44,9 @@ impl Watched {
             match gateway.accounts.extend(&mut exchange.reservation, total) {
                 Ok(()) => {}
                 Err(Unreserved::Failed(error)) => gateway.log.line(&format!("ledger: {error}")),
-                Err(refused) => return Some(verdict::unreserved(gateway, &exchange.call, &exchange.dispatch, &refused)),
+                Err(refused) => {
+                    return Some(verdict::unreserved(gateway, &exchange.call, &exchange.dispatch, &refused));
+                }
             }
         }
         let mut dispatch = exchange.dispatch.clone();

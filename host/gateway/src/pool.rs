@@ -177,7 +177,9 @@ impl Connection {
             let _ = Pin::new(&mut *driver).poll(context);
             answer.as_mut().poll(context)
         });
-        answered.await.map_err(|mut error| error.take_message().map_or(Failed::Broken, |unsent| Failed::Unsent(Box::new(unsent))))
+        answered
+            .await
+            .map_err(|mut error| error.take_message().map_or(Failed::Broken, |unsent| Failed::Unsent(Box::new(unsent))))
     }
 
     /// Reads and writes what can be read and written now; ready when the connection has ended.
@@ -217,5 +219,160 @@ impl HttpBody for Arriving {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream as Socket};
+    use std::sync::mpsc;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A backend that does with its first connection, its second and so on what is listed, and tells when each has ended.
+    fn backend<F>(mut connections: Vec<F>) -> (Authority, mpsc::Receiver<()>)
+    where
+        F: FnMut(&mut Socket) + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let (tell, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            for serve in &mut connections {
+                let (mut socket, _) = listener.accept().unwrap();
+                serve(&mut socket);
+                drop(socket);
+                tell.send(()).unwrap();
+            }
+        });
+        (address, ended)
+    }
+
+    /// Reads a request's head, and answers; whether there was one.
+    fn answer(socket: &mut Socket, with: &str) -> bool {
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            if socket.read(&mut byte).unwrap_or(0) == 0 {
+                return false;
+            }
+            head.push(byte[0]);
+        }
+        socket.write_all(with.as_bytes()).is_ok()
+    }
+
+    fn pool(authority: Authority, idle_time: Duration) -> Arc<Pool> {
+        let connector = crate::tls::connector(&Scheme::HTTP, None, LONG).unwrap();
+        Arc::new(Pool::new(connector, Scheme::HTTP, authority, idle_time))
+    }
+
+    fn request() -> Request<Full<Bytes>> {
+        Request::get("/v1/x").body(Full::default()).unwrap()
+    }
+
+    async fn text(pool: &Arc<Pool>) -> String {
+        let answer = pool.send(request()).await.unwrap();
+        String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    fn idle(pool: &Pool) -> usize {
+        pool.idle(Workers::current()).len()
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_answer_was_read_to_its_end_carries_the_next_request() {
+        let (address, ended) = backend(vec![|socket: &mut Socket| while answer(socket, WHOLE) {}]);
+        let pool = pool(address, LONG);
+        for _ in 0..3 {
+            assert_eq!((text(&pool).await.as_str(), idle(&pool)), ("ok", 1));
+        }
+        assert!(ended.try_recv().is_err(), "a second connection would never have been accepted");
+    }
+
+    #[tokio::test]
+    async fn calls_at_once_have_a_connection_each() {
+        let once = |socket: &mut Socket| {
+            answer(socket, WHOLE);
+        };
+        let (address, _ended) = backend(vec![once, once]);
+        let pool = pool(address, LONG);
+        let first = pool.send(request()).await.unwrap();
+        assert_eq!(text(&pool).await, "ok");
+        assert_eq!(first.into_body().collect().await.unwrap().to_bytes(), "ok");
+    }
+
+    #[tokio::test]
+    async fn one_that_the_backend_closed_while_it_was_idle_is_replaced() {
+        let once = |socket: &mut Socket| {
+            answer(socket, WHOLE);
+        };
+        let (address, ended) = backend(vec![once, once]);
+        let pool = pool(address, LONG);
+        assert_eq!(text(&pool).await, "ok");
+        ended.recv_timeout(LONG).unwrap();
+        // The scheduler hears of it.
+        tokio::task::yield_now().await;
+        assert_eq!(text(&pool).await, "ok");
+    }
+
+    #[tokio::test]
+    async fn one_that_breaks_off_under_a_request_is_not_asked_again() {
+        let (address, _ended) = backend(vec![|socket: &mut Socket| {
+            answer(socket, "HTTP/1.1 200");
+        }]);
+        let pool = pool(address, LONG);
+        assert!(matches!(pool.send(request()).await.map(drop), Err(SendError::Broken)));
+        assert_eq!(idle(&pool), 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_cut_short_is_an_error_and_not_an_end() {
+        let (address, _ended) = backend(vec![|socket: &mut Socket| {
+            answer(socket, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok");
+        }]);
+        let pool = pool(address, LONG);
+        let answer = pool.send(request()).await.unwrap();
+        assert!(answer.into_body().collect().await.is_err());
+        assert_eq!(idle(&pool), 0);
+    }
+
+    #[tokio::test]
+    async fn dropping_an_answer_before_its_end_closes_its_connection() {
+        let (address, ended) = backend(vec![|socket: &mut Socket| {
+            answer(socket, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n");
+            // Until the other side closes.
+            assert!(!answer(socket, WHOLE));
+        }]);
+        let pool = pool(address, LONG);
+        let mut body = pool.send(request()).await.unwrap().into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "ok");
+        drop(body);
+        ended.recv_timeout(LONG).unwrap();
+        assert_eq!(idle(&pool), 0);
+    }
+
+    #[tokio::test]
+    async fn one_that_was_idle_for_too_long_is_closed() {
+        let serve = |socket: &mut Socket| while answer(socket, WHOLE) {};
+        let (address, ended) = backend(vec![serve, serve]);
+        let pool = pool(address, Duration::ZERO);
+        assert_eq!((text(&pool).await.as_str(), idle(&pool)), ("ok", 1));
+        pool.retire_idle();
+        assert_eq!(idle(&pool), 0);
+        ended.recv_timeout(LONG).unwrap();
+        assert_eq!(text(&pool).await, "ok");
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_told_as_such() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        drop(listener);
+        assert!(matches!(pool(address, LONG).send(request()).await.map(drop), Err(SendError::Connect(_))));
     }
 }

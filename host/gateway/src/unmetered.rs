@@ -17,8 +17,8 @@ use tollgate_core::{Dispatch, Health, ScopePath};
 use crate::formats::{Endpoint, NextAction, Problem, below};
 use crate::http::{Body, Broken, set_header};
 use crate::identity::{Identity, Told};
-use crate::telemetry::Observed;
 use crate::pool::Arriving;
+use crate::telemetry::Observed;
 use crate::upstream::{Backend, Place, Unanswered, passed_on};
 use crate::{Gateway, answer, clock, ingress, verdict};
 

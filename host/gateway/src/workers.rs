@@ -96,9 +96,7 @@ impl Worker {
         let scheduler = runtime.handle().clone();
         thread::Builder::new().name(format!("gateway-{number}")).spawn(move || {
             CURRENT.set(Some(number));
-            runtime.block_on(async {
-                while timeout(HEARTBEAT, ending.cancelled()).await.is_err() {}
-            });
+            runtime.block_on(async { while timeout(HEARTBEAT, ending.cancelled()).await.is_err() {} });
         })?;
         Ok(Self { scheduler, connections: Arc::default() })
     }

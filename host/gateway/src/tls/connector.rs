@@ -44,7 +44,10 @@ pub(super) fn of(config: ClientConfig, limit: Duration) -> Connector {
 }
 
 impl Connector {
-    pub(crate) async fn connect(&self, address: Uri) -> Result<<Self as Service<Uri>>::Response, <Self as Service<Uri>>::Error> {
+    pub(crate) async fn connect(
+        &self,
+        address: Uri,
+    ) -> Result<<Self as Service<Uri>>::Response, <Self as Service<Uri>>::Error> {
         let mut connector = self.clone();
         poll_fn(|context| connector.poll_ready(context)).await?;
         connector.call(address).await
