@@ -75,6 +75,12 @@ impl Catalogue {
         self.models.get(&model).copied()
     }
 
+    /// Whether a model is one that embeds, by the configuration.
+    #[must_use]
+    pub fn embeds(&self, model: Symbol) -> bool {
+        self.embedding.contains(&model)
+    }
+
     /// The backends in the order of the configuration.
     #[must_use]
     pub fn backends(&self) -> &[Backend] {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 /// An interned name; [`Symbol::UNKNOWN`] is "not a name any configuration mentions".
@@ -52,8 +53,8 @@ pub struct Symbols {
 
 #[derive(Default)]
 struct Names {
-    by_name: HashMap<Arc<str>, Symbol>,
-    by_number: HashMap<Symbol, Arc<str>>,
+    by_name: HashMap<Arc<str>, Symbol, RandomState>,
+    by_number: HashMap<Symbol, Arc<str>, RandomState>,
     last: u32,
     /// The names that so far only a draft mentions, with its number.
     tentative: HashMap<Symbol, u32>,

@@ -18,9 +18,6 @@ use tollgate_runtime::Host;
 use crate::clock;
 use crate::formats::ModelRequest;
 
-/// How long an unsent reservation is held: a permit lasts a second, and connecting may take ten.
-const UNSENT_MS: u64 = 30_000;
-
 /// What was spent, and what may be.
 pub(crate) struct Accounts {
     ledger: Ledger,
@@ -29,8 +26,8 @@ pub(crate) struct Accounts {
     released: Notify,
 }
 
-/// Money held for one dispatch. It ends exactly once, by [`Accounts::post`] or [`Accounts::void`], which take it; one that is
-/// lost is ended by the sweep.
+/// Money held for one dispatch that is being sent. It ends exactly once, by [`Accounts::post`], which takes it; one that is lost is
+/// ended by the sweep.
 #[derive(Debug)]
 #[must_use = "a reservation that is not settled is posted whole when its time is over"]
 pub(crate) struct Reservation {
@@ -98,20 +95,23 @@ impl Accounts {
         Ok(self.ledger.inform(dispatch, &path)?)
     }
 
-    /// Holds an amount on every budget of the dispatch at once.
+    /// Holds an amount on every budget of the dispatch at once, and notes that it is being sent: from here on, silence costs the whole
+    /// reservation, once it has not been resolved within a time.
     pub(crate) fn reserve(
         &self,
         names: &[(Dimension, &str)],
         task: &str,
         amount: Nanodollars,
+        resolved_within: Duration,
     ) -> Result<Reservation, Unreserved> {
         let failed = |error: &dyn std::fmt::Display| Unreserved::Failed(error.to_string());
         let now_ms = clock::now_ms();
         let id = ReservationId(crate::ordered_id(now_ms));
+        let within_ms = u64::try_from(resolved_within.as_millis()).unwrap_or(u64::MAX);
         loop {
             let path = self.ledger.path_of_task(names, task).map_err(|error| failed(&error))?;
-            let request = Request { id, path: &path, amount, expires_ms: now_ms.saturating_add(UNSENT_MS) };
-            return match self.ledger.reserve_to_send(&request, now_ms) {
+            let request = Request { id, path: &path, amount, expires_ms: now_ms.saturating_add(within_ms) };
+            return match self.ledger.dispatch(&request, now_ms) {
                 Ok(()) => Ok(Reservation { id, amount }),
                 // A configuration was taken over in between: each time the path is made by a later one.
                 Err(LedgerError::Book(ReserveError::StalePath)) => continue,
@@ -119,13 +119,6 @@ impl Accounts {
                 Err(error) => Err(failed(&error)),
             };
         }
-    }
-
-    /// Notes that the dispatch is being sent: from here on, silence costs the whole reservation.
-    pub(crate) fn sent(&self, reservation: &Reservation, resolve_within: Duration) -> Result<(), String> {
-        let now_ms = clock::now_ms();
-        let within_ms = u64::try_from(resolve_within.as_millis()).unwrap_or(u64::MAX);
-        self.ledger.sent(reservation.id, now_ms.saturating_add(within_ms), now_ms).map_err(|error| error.to_string())
     }
 
     /// Holds more for a call that costs more than was held for it.
@@ -146,13 +139,6 @@ impl Accounts {
         let posted = self.ledger.post(reservation.id, settlement, Some(row), clock::now_ms());
         self.released.notify_waiters();
         posted.map(|_ticket| ()).map_err(|error| error.to_string())
-    }
-
-    /// Releases what was never sent.
-    pub(crate) fn void(&self, reservation: Reservation) -> Result<(), String> {
-        let voided = self.ledger.void(reservation.id, clock::now_ms());
-        self.released.notify_waiters();
-        voided.map(|_ticket| ()).map_err(|error| error.to_string())
     }
 
     /// Waits until a reservation has ended, or for so long; whether one has.

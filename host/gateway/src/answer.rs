@@ -54,7 +54,7 @@ pub(crate) async fn of_backend(
     *response.status_mut() = parts.status;
     *response.headers_mut() = passed_on(&parts.headers);
     set_header(&mut response, "x-tollgate-decision", &exchange.call.decision_name());
-    set_header(&mut response, "x-tollgate-model", &gateway.host.symbols().display(exchange.candidate.model));
+    set_header(&mut response, "x-tollgate-model", &exchange.model);
     set_header(&mut response, "x-tollgate-backend", &place.backend().name);
     if exchange.call.identity.capped_priority.is_some() {
         set_header(&mut response, "x-tollgate-priority", exchange.call.identity.priority.as_str());

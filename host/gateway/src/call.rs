@@ -9,7 +9,7 @@ use tollgate_core::{
 };
 use tollgate_ledger::book::Dimension;
 use tollgate_ledger::estimate::{InputSize, OutputLimit, worst_case};
-use tollgate_ledger::prices::{CostOptions, PriceTable};
+use tollgate_ledger::prices::{CostOptions, ModelPrice};
 use tollgate_ledger::records::DecisionId;
 
 use crate::Gateway;
@@ -17,6 +17,7 @@ use crate::accounts::Uninformed;
 use crate::formats::{Endpoint, ModelRequest, NextAction, Problem};
 use crate::identity::Identity;
 use crate::room::Taken;
+use crate::serving::Offer;
 use crate::telemetry::Observed;
 
 /// So many bytes of a body are a token of input, for an estimate: prose has four, code and JSON fewer.
@@ -47,6 +48,7 @@ impl Call {
     pub(crate) fn facts(&self, gateway: &Gateway, waited: Duration, failed: &[Symbol]) -> Result<Dispatch, Problem> {
         let host = &gateway.host;
         let symbol = |name: &Option<String>| name.as_deref().map_or(Symbol::UNKNOWN, |name| host.symbol(name));
+        let requested_model = host.symbol(&self.request.model);
         let mut dispatch = Dispatch {
             now_ms: crate::clock::now_ms(),
             waited_ms: u32::try_from(waited.as_millis()).unwrap_or(u32::MAX),
@@ -58,8 +60,8 @@ impl Call {
             sample: Some(Reference::of(&self.identity.run)),
             input_tokens: self.input_tokens(),
             output_tokens: self.request.max_tokens.unwrap_or(0),
-            requested_model: host.symbol(&self.request.model),
-            candidates: self.candidates(gateway, failed)?,
+            requested_model,
+            candidates: self.candidates(gateway, requested_model, failed)?,
             ..Dispatch::default()
         };
         let informed = gateway.accounts.inform(&self.names(None), &self.identity.task, &mut dispatch);
@@ -114,12 +116,12 @@ impl Call {
         &self,
         gateway: &Gateway,
         candidate: &Candidate,
+        model: &str,
         output_cap: Option<u32>,
     ) -> Result<Nanodollars, Problem> {
         if candidate.hosting == Hosting::Local || self.request.endpoint.is_free() {
             return Ok(Nanodollars::ZERO);
         }
-        let model = gateway.host.symbols().display(candidate.model);
         let unbounded = |error: &dyn std::fmt::Display| {
             Problem::new(
                 403,
@@ -129,7 +131,7 @@ impl Call {
             )
         };
         let prices = gateway.prices.load();
-        let price = prices.lookup(&model);
+        let price = prices.lookup(model);
         let price = price.price().ok_or_else(|| unbounded(&format!("the price table has no price for `{model}`")))?;
         let cap = output_cap.map(u64::from);
         let max_tokens = self.request.max_tokens.into_iter().chain(cap).min();
@@ -140,28 +142,32 @@ impl Call {
     }
 
     /// Every model that a backend of the caller's format serves, that is there for such a request, and that has a price.
-    fn candidates(&self, gateway: &Gateway, failed: &[Symbol]) -> Result<Vec<Candidate>, Problem> {
+    fn candidates(&self, gateway: &Gateway, asked: Symbol, failed: &[Symbol]) -> Result<Vec<Candidate>, Problem> {
         let (serving, prices) = (gateway.upstream.serving(), gateway.prices.load());
-        let estimate = |model, hosting| match hosting {
-            Hosting::Local => Some(Nanodollars::ZERO),
-            Hosting::Remote => self.expected_cost(gateway, &prices, &gateway.host.symbols().display(model)),
-        };
-        let mut candidates = match self.request.endpoint.writes() {
-            true => serving.catalogue.candidates(estimate),
-            false => serving.catalogue.all_candidates(estimate),
-        };
-        candidates.retain_mut(|candidate| {
-            let Some(backend) = serving.backend(candidate.backend) else { return false };
-            candidate.free_slots = backend.free_slots(candidate.free_slots);
-            candidate.health = backend.health(crate::clock::now_ms());
-            if failed.contains(&candidate.backend) || candidate.hosting == Hosting::Local && candidate.free_slots == 0 {
+        let (endpoint, now_ms) = (self.request.endpoint, crate::clock::now_ms());
+        let speaks = |offer: &&Offer| offer.backend.api == endpoint.api() && (offer.writes || !endpoint.writes());
+        let at_tier = |offer: &&Offer| self.identity.tier.is_none_or(|tier| offer.candidate.tier == tier);
+        let mut candidates = Vec::new();
+        for offer in serving.offers.iter().filter(speaks).filter(at_tier) {
+            let price = prices.lookup(&offer.model).price();
+            if endpoint.writes() && price.is_some_and(ModelPrice::embeds) {
+                continue;
+            }
+            let Some(estimated_cost) = self.expected_cost(gateway, offer, price) else { continue };
+            let mut candidate = Candidate { estimated_cost, ..offer.now(now_ms) };
+            if failed.contains(&candidate.backend) {
                 candidate.health = Health::Down;
             }
-            let speaks = backend.api == self.request.endpoint.api();
-            speaks && self.identity.tier.is_none_or(|tier| candidate.tier == tier)
-        });
-        self.keep_fitting(gateway, &prices, &mut candidates);
-        if self.request.endpoint == Endpoint::Embeddings && candidates.is_empty() {
+            candidates.push(candidate);
+        }
+        let is_asked_for = |candidate: &Candidate| candidate.model == asked && asked != Symbol::UNKNOWN;
+        // What one model has embedded says nothing to another. Models of a provider count much alike, so that another one is better
+        // than none.
+        if endpoint == Endpoint::Embeddings || endpoint == Endpoint::CountTokens && candidates.iter().any(is_asked_for)
+        {
+            candidates.retain(is_asked_for);
+        }
+        if endpoint == Endpoint::Embeddings && candidates.is_empty() {
             let detail =
                 format!("no backend serves `{}`, and no other model can embed in its place", self.request.model);
             return Err(Problem::new(404, "unknown-model", detail, NextAction::ChangeRequest));
@@ -169,40 +175,27 @@ impl Call {
         Ok(candidates)
     }
 
-    /// Leaves the models that are there for such a request.
-    fn keep_fitting(&self, gateway: &Gateway, prices: &PriceTable, candidates: &mut Vec<Candidate>) {
-        let asked = gateway.host.symbol(&self.request.model);
-        let is_asked_for = |candidate: &Candidate| candidate.model == asked && asked != Symbol::UNKNOWN;
-        match self.request.endpoint {
-            // What one model has embedded says nothing to another.
-            Endpoint::Embeddings => candidates.retain(is_asked_for),
-            // Models of a provider count much alike, so that another one is better than none.
-            Endpoint::CountTokens if !candidates.iter().any(is_asked_for) => {}
-            Endpoint::CountTokens => candidates.retain(is_asked_for),
-            Endpoint::ChatCompletions | Endpoint::Responses | Endpoint::Messages => candidates.retain(|candidate| {
-                let price = prices.lookup(&gateway.host.symbols().display(candidate.model));
-                !price.price().is_some_and(|price| price.embeds())
-            }),
-        }
-    }
-
     /// The least that would be reserved for it at a candidate of a tier; nothing where none can take it.
     pub(crate) fn least_worst_case(&self, gateway: &Gateway, dispatch: &Dispatch, floor: Tier) -> Nanodollars {
         let at_floor = dispatch.candidates.iter().filter(|candidate| candidate.tier >= floor);
-        let costs = at_floor.filter_map(|candidate| self.worst_case(gateway, candidate, None).ok());
+        let costs = at_floor.filter_map(|candidate| {
+            let model = gateway.host.symbols().display(candidate.model);
+            self.worst_case(gateway, candidate, &model, None).ok()
+        });
         costs.min().unwrap_or(Nanodollars::ZERO)
     }
 
-    fn expected_cost(&self, gateway: &Gateway, prices: &PriceTable, model: &str) -> Option<Nanodollars> {
-        if self.request.endpoint.is_free() {
+    /// Nothing where it has no price.
+    fn expected_cost(&self, gateway: &Gateway, offer: &Offer, price: Option<&ModelPrice>) -> Option<Nanodollars> {
+        if offer.candidate.hosting == Hosting::Local || self.request.endpoint.is_free() {
             return Some(Nanodollars::ZERO);
         }
-        let price = prices.lookup(model).price()?;
+        let price = price?;
         let input = match self.request.input {
             InputSize::Tokens(tokens) => tokens,
             InputSize::Bytes(_) | InputSize::Unknown => self.input_tokens(),
         };
-        let expected = gateway.accounts.expected_output(model, self.task_type());
+        let expected = gateway.accounts.expected_output(&offer.model, self.task_type());
         let output =
             self.request.max_tokens.map_or(expected, |most| most.min(expected)).saturating_mul(self.request.answers);
         let usage = Usage { uncached_input: input, output, ..Usage::default() };

@@ -1,6 +1,7 @@
 //! One dispatch, start to end. The first function owns the branching; what it calls computes and returns.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -9,14 +10,14 @@ use tollgate_core::{Candidate, Dispatch, Permit, Symbol};
 
 use crate::accounts::{Reservation, Unreserved};
 use crate::answer::{self, Answered};
-use crate::call::{Call, ledger_failed};
+use crate::call::Call;
 use crate::formats::{NextAction, Problem};
 use crate::http::Body;
 use crate::settle::{Ended, Exchange, Used};
 use crate::telemetry::Observed;
-use crate::upstream::Sent;
+use crate::upstream::{self, Backend, Sent};
 use crate::verdict::{self, Next, Patience};
-use crate::{Gateway, approvals, ingress};
+use crate::{Gateway, approvals, clock, ingress};
 
 /// Backends that one dispatch may try: the first, and two that step in for it.
 const MAX_FAILED: usize = 3;
@@ -27,8 +28,6 @@ const MAX_ROUNDS: usize = 1_000;
 enum Tried {
     /// This goes to the caller.
     Answer(Response<Body>),
-    /// The permit died before anything was sent.
-    Stale,
     /// The backend is not there or refuses for load; what it said goes to the caller if nobody steps in.
     Failed(Response<Body>),
 }
@@ -62,13 +61,16 @@ pub(crate) async fn dispatch(
             Err(problem) => return last_word.ok_or(problem),
         };
         let candidate = facts.candidates[permit.candidate() as usize];
-        let Some(reservation) = reserve(gateway, &call, &facts, &candidate, &permit, &mut patience).await? else {
+        // One that is gone since it was offered belongs to a configuration that is no longer in force.
+        let Some(backend) = gateway.upstream.backend(candidate.backend) else { continue };
+        let model = gateway.host.symbols().display(candidate.model);
+        let going = Going { candidate: &candidate, model: &model, resolved_within: backend.times.resolved_within() };
+        let Some(reservation) = reserve(gateway, &call, &facts, going, &permit, &mut patience).await? else {
             continue;
         };
-        let exchange = Exchange { call: Arc::clone(&call), dispatch: facts, candidate, reservation };
-        match send(gateway, exchange, permit).await? {
+        let exchange = Exchange { call: Arc::clone(&call), dispatch: facts, candidate, model, reservation };
+        match send(gateway, exchange, permit, &backend).await? {
             Tried::Answer(response) => return Ok(response),
-            Tried::Stale => {}
             Tried::Failed(said) => {
                 failed.push(candidate.backend);
                 last_word = Some(said);
@@ -81,20 +83,32 @@ pub(crate) async fn dispatch(
     last_word.ok_or_else(|| verdict::with_decision(unsettled(), &call))
 }
 
-/// Holds the most that it can cost. Where only others' reservations stand in the way, it waits for one of them to end and is
-/// decided again.
+/// Where a dispatch goes.
+#[derive(Clone, Copy)]
+struct Going<'a> {
+    candidate: &'a Candidate,
+    model: &'a str,
+    /// It is taken for lost when nothing was heard of it for so long.
+    resolved_within: Duration,
+}
+
+/// Holds the most that it can cost, from here on as sent: the permit is checked at the last moment. Where that has died, it is decided
+/// again; where only others' reservations stand in the way, it waits for one of them to end before that.
 async fn reserve(
     gateway: &Gateway,
     call: &Call,
     facts: &Dispatch,
-    candidate: &Candidate,
+    Going { candidate, model, resolved_within }: Going<'_>,
     permit: &Permit,
     patience: &mut Patience,
 ) -> Result<Option<Reservation>, Problem> {
-    let amount = call.worst_case(gateway, candidate, permit.output_cap())?;
-    let model = gateway.host.symbols().display(candidate.model);
+    let amount = call.worst_case(gateway, candidate, model, permit.output_cap())?;
+    let names = call.names(Some(model));
     patience.check()?;
-    match gateway.accounts.reserve(&call.names(Some(&model)), &call.identity.task, amount) {
+    if !permit.is_live(clock::now_ms(), gateway.host.switches().epoch()) {
+        return Ok(None);
+    }
+    match gateway.accounts.reserve(&names, &call.identity.task, amount, resolved_within) {
         Ok(reservation) => Ok(Some(reservation)),
         Err(Unreserved::Refused(refusal)) if refusal.is_brief() && patience.queue(&gateway.accounts).await => Ok(None),
         Err(Unreserved::Refused(refusal)) if facts.approved => {
@@ -107,21 +121,19 @@ async fn reserve(
 
 /// Sends it where the permit says, and turns what comes into an answer. Whatever happens, the reservation ends here or where
 /// the stream does.
-async fn send(gateway: &Arc<Gateway>, exchange: Exchange, permit: Permit) -> Result<Tried, Problem> {
-    let going = (&exchange.dispatch, &exchange.candidate);
-    let sent = gateway.upstream.send(gateway, &exchange.call, going, permit, &exchange.reservation).await;
-    if !matches!(sent, Sent::Stale | Sent::Unrecorded(_)) {
-        gateway.accounts.count_sent(&exchange.call.request, &exchange.dispatch, &exchange.candidate);
-    }
+async fn send(
+    gateway: &Arc<Gateway>,
+    exchange: Exchange,
+    permit: Permit,
+    backend: &Arc<Backend>,
+) -> Result<Tried, Problem> {
+    let sent = upstream::send(gateway, &exchange, permit, backend).await;
+    gateway.accounts.count_sent(&exchange.call.request, &exchange.dispatch, &exchange.candidate);
     Ok(match sent {
         Sent::Answer(response, place) => match answer::of_backend(gateway, exchange, response, place).await {
             Answered::Response(response) => Tried::Answer(response),
             Answered::Elsewhere(response) => Tried::Failed(response),
         },
-        Sent::Stale => {
-            release(gateway, exchange.reservation);
-            Tried::Stale
-        }
         Sent::Unreachable => Tried::Failed(answer::unreachable(gateway, exchange)),
         Sent::Lost(loss) => Tried::Answer(answer::lost(gateway, exchange, loss.into())),
         Sent::Cut(switch) => {
@@ -131,19 +143,7 @@ async fn send(gateway: &Arc<Gateway>, exchange: Exchange, permit: Permit) -> Res
             exchange.settle(gateway, Used::Unknown, Ended::Stopped);
             return Err(problem);
         }
-        Sent::Unrecorded(error) => {
-            let problem = verdict::with_decision(ledger_failed(gateway, &error), &exchange.call);
-            release(gateway, exchange.reservation);
-            return Err(problem);
-        }
     })
-}
-
-fn release(gateway: &Gateway, reservation: Reservation) {
-    if let Err(error) = gateway.accounts.void(reservation) {
-        // The sweep ends it: it was not sent.
-        gateway.log.line(&format!("ledger: a reservation was not released: {error}"));
-    }
 }
 
 fn unsettled() -> Problem {

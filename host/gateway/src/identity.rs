@@ -7,7 +7,7 @@
 //! | other scopes | `x-tollgate-scope: team=red, project=checkout`, baggage `tollgate.team`, metadata `tollgate_team`, else the key's own |
 //! | user | as other scopes, else `user` of OpenAI, `metadata.user_id` of Anthropic, where the key may claim it |
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tollgate_core::{Priority, Scope, ScopeKind, Symbols, Tier};
 
 use crate::keys::{Caller, ClaimError, is_name};
@@ -66,28 +66,28 @@ impl Identity {
         sessions: &Sessions,
         now_ms: u64,
     ) -> Result<Self, IdentityError> {
-        let named = |name: &str| named(headers, told.metadata, name);
+        let names = Names::of(headers, told.metadata);
         let trace = trace_id(headers);
-        let session = header(headers, "x-litellm-trace-id")?.or_else(|| trace.clone());
-        let (named_run, named_task) = (named("run")?, named("task")?);
+        let session = header(headers, &LITELLM_TRACE)?.or_else(|| trace.clone());
+        let (named_run, named_task) = (names.named(&RUN)?, names.named(&TASK)?);
         let (names_run, names_task) = (named_run.is_some(), named_task.is_some());
         let run = named_run.unwrap_or_else(|| match session {
             Some(session) => format!("{}/{session}", caller.name()),
             None => sessions.of(caller.name(), now_ms),
         });
-        let asked: Priority = parsed(named("priority")?, "x-tollgate-priority")?.unwrap_or_default();
-        let tier = parsed(named("tier")?, "x-tollgate-tier")?;
+        let asked: Priority = parsed(names.named(&PRIORITY)?, &PRIORITY)?.unwrap_or_default();
+        let tier = parsed(names.named(&TIER)?, &TIER)?;
         if tier.is_some() {
             caller.override_tier()?;
         }
         let mut identity = Self {
             task: named_task.unwrap_or_else(|| run.clone()),
-            task_type: named("task-type")?,
-            stage: named("stage")?,
+            task_type: names.named(&TASK_TYPE)?,
+            stage: names.named(&STAGE)?,
             priority: asked.min(caller.priority_cap()),
             capped_priority: (asked > caller.priority_cap()).then_some(asked),
             tier,
-            tried_before: parsed::<u32>(named("attempt")?, "x-tollgate-attempt")?
+            tried_before: parsed::<u32>(names.named(&ATTEMPT)?, &ATTEMPT)?
                 .map_or(0, |attempt| attempt.saturating_sub(1)),
             scopes: Vec::new(),
             trace,
@@ -96,7 +96,7 @@ impl Identity {
             run,
         };
         identity.add(ScopeKind::Run, identity.run.clone());
-        for (kind, name) in claims(headers, told.metadata)? {
+        for (kind, name) in claims(&names)? {
             caller.claim(kind, &name)?;
             // A caller cannot rename its key or its run.
             if kind != ScopeKind::Key {
@@ -136,9 +136,9 @@ impl Identity {
 }
 
 /// The scopes that a request claims, those of the header first.
-fn claims(headers: &HeaderMap, metadata: &[(String, String)]) -> Result<Vec<(ScopeKind, String)>, IdentityError> {
+fn claims(names: &Names<'_>) -> Result<Vec<(ScopeKind, String)>, IdentityError> {
     let mut claims = Vec::new();
-    for list in headers.get_all(SCOPE_HEADER) {
+    for list in names.headers.get_all(&SCOPE) {
         let list = list.to_str().map_err(|_| IdentityError::Name { name: SCOPE_HEADER.to_owned() })?;
         for scope in list.split(',') {
             claims.push(scope_of(scope.trim())?);
@@ -146,10 +146,11 @@ fn claims(headers: &HeaderMap, metadata: &[(String, String)]) -> Result<Vec<(Sco
     }
     // The run has been read already, with everything else that may name it.
     for kind in ScopeKind::ALL.into_iter().filter(|kind| *kind != ScopeKind::Run) {
-        let member = format!("tollgate_{}", kind.as_str().replace('-', "_"));
-        let of_metadata = metadata.iter().find(|(name, _)| *name == member).map(|(_, value)| value.clone());
-        for name in [baggage(headers, &format!("tollgate.{kind}")), of_metadata].into_iter().flatten() {
-            claims.push(if is_name(&name) { (kind, name) } else { return Err(IdentityError::Name { name: member }) });
+        for name in [names.in_baggage(kind.as_str()), names.in_metadata(kind.as_str())].into_iter().flatten() {
+            if !is_name(&name) {
+                return Err(IdentityError::Name { name: format!("tollgate_{}", kind.as_str().replace('-', "_")) });
+            }
+            claims.push((kind, name));
         }
     }
     Ok(claims)
@@ -165,51 +166,99 @@ fn scope_of(scope: &str) -> Result<(ScopeKind, String), IdentityError> {
     if is_name(name) { Ok((kind, name.to_owned())) } else { Err(IdentityError::Name { name: SCOPE_HEADER.to_owned() }) }
 }
 
-fn named(headers: &HeaderMap, metadata: &[(String, String)], name: &str) -> Result<Option<String>, IdentityError> {
-    if let Some(value) = header(headers, &format!("x-tollgate-{name}"))? {
-        return Ok(Some(value));
-    }
-    let member = format!("tollgate_{}", name.replace('-', "_"));
-    let from_metadata = || metadata.iter().find(|(known, _)| *known == member).map(|(_, value)| value.clone());
-    let Some(value) = baggage(headers, &format!("tollgate.{name}")).or_else(from_metadata) else {
-        return Ok(None);
-    };
-    if is_name(&value) { Ok(Some(value)) } else { Err(IdentityError::Name { name: name.to_owned() }) }
+/// What a request can say in a header of ours, or by a name in `baggage` and metadata.
+struct Named {
+    header: HeaderName,
+    name: &'static str,
 }
 
-fn header(headers: &HeaderMap, name: &str) -> Result<Option<String>, IdentityError> {
+impl Named {
+    const fn new(header: &'static str, name: &'static str) -> Self {
+        Self { header: HeaderName::from_static(header), name }
+    }
+}
+
+static RUN: Named = Named::new("x-tollgate-run", "run");
+static TASK: Named = Named::new("x-tollgate-task", "task");
+static TASK_TYPE: Named = Named::new("x-tollgate-task-type", "task-type");
+static STAGE: Named = Named::new("x-tollgate-stage", "stage");
+static PRIORITY: Named = Named::new("x-tollgate-priority", "priority");
+static ATTEMPT: Named = Named::new("x-tollgate-attempt", "attempt");
+static TIER: Named = Named::new("x-tollgate-tier", "tier");
+static SCOPE: HeaderName = HeaderName::from_static(SCOPE_HEADER);
+static LITELLM_TRACE: HeaderName = HeaderName::from_static("x-litellm-trace-id");
+static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+
+/// Where the names in a request are. Most have none in `baggage` or metadata, so those of ours are found once.
+struct Names<'a> {
+    headers: &'a HeaderMap,
+    /// Members of W3C `baggage` without `tollgate.` and without their properties.
+    baggage: Vec<(&'a str, &'a str)>,
+    /// Members of metadata without `tollgate_`.
+    metadata: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Names<'a> {
+    fn of(headers: &'a HeaderMap, metadata: &'a [(String, String)]) -> Self {
+        let lists = headers.get_all(&BAGGAGE).iter().filter_map(|list| list.to_str().ok());
+        let members =
+            lists.flat_map(|list| list.split(',')).filter_map(|member| member.split(';').next()?.split_once('='));
+        let in_baggage =
+            |(name, value): (&'a str, &'a str)| Some((name.trim().strip_prefix("tollgate.")?, value.trim()));
+        let in_metadata = |(name, value): &'a (String, String)| Some((name.strip_prefix("tollgate_")?, value.as_str()));
+        Self {
+            headers,
+            baggage: members.filter_map(in_baggage).collect(),
+            metadata: metadata.iter().filter_map(in_metadata).collect(),
+        }
+    }
+
+    fn named(&self, named: &Named) -> Result<Option<String>, IdentityError> {
+        if let Some(value) = header(self.headers, &named.header)? {
+            return Ok(Some(value));
+        }
+        let Some(value) = self.in_baggage(named.name).or_else(|| self.in_metadata(named.name)) else {
+            return Ok(None);
+        };
+        if is_name(&value) { Ok(Some(value)) } else { Err(IdentityError::Name { name: named.name.to_owned() }) }
+    }
+
+    fn in_baggage(&self, name: &str) -> Option<String> {
+        self.baggage.iter().find(|(known, _)| *known == name).map(|(_, value)| percent_decoded(value))
+    }
+
+    /// Metadata has underscores where our names have hyphens.
+    fn in_metadata(&self, name: &str) -> Option<String> {
+        let same = |known: &str| known.len() == name.len() && known.split('_').eq(name.split('-'));
+        self.metadata.iter().find(|(known, _)| same(known)).map(|(_, value)| (*value).to_owned())
+    }
+}
+
+fn header(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, IdentityError> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(IdentityError::Twice { name: name.to_owned() });
+        return Err(IdentityError::Twice { name: name.to_string() });
     }
     match value.to_str().ok().map(str::trim).filter(|value| is_name(value)) {
         Some(value) => Ok(Some(value.to_owned())),
-        None => Err(IdentityError::Name { name: name.to_owned() }),
+        None => Err(IdentityError::Name { name: name.to_string() }),
     }
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
     value: Option<String>,
-    name: &str,
+    named: &Named,
 ) -> Result<Option<T>, IdentityError> {
     value
         .map(|value| {
             value.parse().map_err(|problem: T::Err| IdentityError::Value {
-                name: name.to_owned(),
+                name: named.header.to_string(),
                 value: value.clone(),
                 problem: problem.to_string(),
             })
         })
         .transpose()
-}
-
-/// A member of W3C `baggage`, without its properties.
-fn baggage(headers: &HeaderMap, name: &str) -> Option<String> {
-    let lists = headers.get_all("baggage").iter().filter_map(|list| list.to_str().ok());
-    let mut members =
-        lists.flat_map(|list| list.split(',')).filter_map(|member| member.split(';').next()?.split_once('='));
-    members.find(|(known, _)| known.trim() == name).map(|(_, value)| percent_decoded(value.trim()))
 }
 
 /// Values of `baggage` are percent-encoded; what is no code stands for itself.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tollgate_core::config::{Api, BackendConfiguration};
-use tollgate_core::{Catalogue, Configuration, Symbol};
+use tollgate_core::{Candidate, Catalogue, Configuration, Health, Hosting, Nanodollars, Symbol};
 use tollgate_runtime::Host;
 
 use crate::Times;
@@ -23,6 +23,29 @@ pub(crate) struct Simulated {
 pub(crate) struct Serving {
     pub(crate) catalogue: Arc<Catalogue>,
     backends: HashMap<Symbol, (BackendConfiguration, Arc<Backend>)>,
+    /// What they offer, in the order of the configuration.
+    pub(crate) offers: Vec<Offer>,
+}
+
+/// A model at a backend.
+pub(crate) struct Offer {
+    /// At no cost, with every slot free.
+    pub(crate) candidate: Candidate,
+    /// The model's name.
+    pub(crate) model: Arc<str>,
+    /// It is no model that embeds.
+    pub(crate) writes: bool,
+    pub(crate) backend: Arc<Backend>,
+}
+
+impl Offer {
+    /// As the backend is now.
+    pub(crate) fn now(&self, now_ms: u64) -> Candidate {
+        let free_slots = self.backend.free_slots(self.candidate.free_slots);
+        let is_full = self.candidate.hosting == Hosting::Local && free_slots == 0;
+        let health = if is_full { Health::Down } else { self.backend.health(now_ms) };
+        Candidate { free_slots, health, ..self.candidate }
+    }
 }
 
 impl Simulated {
@@ -65,7 +88,16 @@ impl Serving {
             };
             backends.insert(name, (configured.clone(), backend));
         }
-        Ok(Self { catalogue: host.catalogue(), backends })
+        let catalogue = host.catalogue();
+        let candidates = catalogue.all_candidates(|_, _| Some(Nanodollars::ZERO));
+        let offer = |candidate: Candidate| {
+            let (_, backend) = backends.get(&candidate.backend)?;
+            let model = host.symbols().display(candidate.model);
+            let writes = !catalogue.embeds(candidate.model);
+            Some(Offer { candidate, model, writes, backend: Arc::clone(backend) })
+        };
+        let offers = candidates.into_iter().filter_map(offer).collect();
+        Ok(Self { catalogue, backends, offers })
     }
 
     /// In the order of the configuration.

@@ -17,6 +17,8 @@ pub(crate) struct Exchange {
     pub(crate) call: Arc<Call>,
     pub(crate) dispatch: Dispatch,
     pub(crate) candidate: Candidate,
+    /// The candidate's, by name.
+    pub(crate) model: Arc<str>,
     pub(crate) reservation: Reservation,
 }
 
@@ -65,10 +67,9 @@ impl Exchange {
         gateway.telemetry.settled(&gateway.host, &self, used, ended, settlement);
         let report = self.report(ended, ended_ms);
         if let Used::Exact(usage, _) = used {
-            let model = gateway.host.symbols().display(self.candidate.model);
-            gateway.accounts.observe_output(&model, self.call.task_type(), usage.output);
+            gateway.accounts.observe_output(&self.model, self.call.task_type(), usage.output);
         }
-        let row = self.row(gateway, used, settlement, ended, ended_ms);
+        let row = self.row(used, settlement, ended, ended_ms);
         if let Err(error) = gateway.accounts.post(self.reservation, settlement, row) {
             gateway.log.line(&format!("ledger: a settlement was not written: {error}"));
         }
@@ -97,9 +98,8 @@ impl Exchange {
             return Settlement::exact(Nanodollars::ZERO);
         }
         let (Used::Exact(usage, tier) | Used::Counted(usage, tier)) = used else { return reserved };
-        let model = gateway.host.symbols().display(self.candidate.model);
         let options = CostOptions { tier, ..CostOptions::default() };
-        match gateway.prices.load().lookup(&model).price().map(|price| price.cost(&usage, options)) {
+        match gateway.prices.load().lookup(&self.model).price().map(|price| price.cost(&usage, options)) {
             Some(Ok(cost)) if matches!(used, Used::Exact(..)) => Settlement::exact(cost),
             Some(Ok(cost)) => Settlement::estimated(cost),
             _ => reserved,
@@ -126,7 +126,7 @@ impl Exchange {
         }
     }
 
-    fn row(&self, gateway: &Gateway, used: Used, settlement: Settlement, ended: Ended, ended_ms: u64) -> CallRow {
+    fn row(&self, used: Used, settlement: Settlement, ended: Ended, ended_ms: u64) -> CallRow {
         let identity = &self.call.identity;
         CallRow {
             started_ms: self.call.started_ms,
@@ -137,7 +137,7 @@ impl Exchange {
             user: self.call.scope(ScopeKind::User),
             task_type: identity.task_type.clone(),
             stage: identity.stage.clone(),
-            model: Some(gateway.host.symbols().display(self.candidate.model).to_string()),
+            model: Some(self.model.to_string()),
             tier: Some(self.candidate.tier.to_string()),
             attempt: Some(self.dispatch.attempts.failed.saturating_add(1)),
             status: match ended {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::sync::mpsc;
@@ -107,8 +107,11 @@ async fn pump(
             Some(Err(_)) => return End::Broke,
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
         };
-        let Ok(shown) = meter.feed(&piece) else { return End::Broke };
-        let (shown, end) = gather(upstream, meter, shown).await;
+        if meter.feed(&piece).is_err() {
+            return End::Broke;
+        }
+        let end = gather(upstream, meter).await;
+        let shown = meter.shown();
         if end.is_none()
             && let Some(problem) = watched.look(gateway, exchange, meter)
         {
@@ -164,28 +167,20 @@ impl Silence {
 
 /// Adds to a piece what has come since: where tokens come faster than they are passed on, one write carries many. It waits for
 /// nothing, and says when it came upon the end.
-async fn gather(upstream: &mut Arriving, meter: &mut Meter, first: Bytes) -> (Bytes, Option<End>) {
-    let mut gathered: Option<BytesMut> = None;
-    let mut end = None;
+async fn gather(upstream: &mut Arriving, meter: &mut Meter) -> Option<End> {
     for _ in 0..GATHERED {
-        let next = poll_fn(|context| Poll::Ready(Pin::new(&mut *upstream).poll_frame(context))).await;
-        let shown = match next {
+        match poll_fn(|context| Poll::Ready(Pin::new(&mut *upstream).poll_frame(context))).await {
             Poll::Pending => break,
-            Poll::Ready(None) => Err(End::Closed),
-            Poll::Ready(Some(Err(_))) => Err(End::Broke),
+            Poll::Ready(None) => return Some(End::Closed),
+            Poll::Ready(Some(Err(_))) => return Some(End::Broke),
             Poll::Ready(Some(Ok(frame))) => {
-                meter.feed(&frame.into_data().unwrap_or_default()).map_err(|_too_large| End::Broke)
-            }
-        };
-        match shown {
-            Ok(shown) => gathered.get_or_insert_with(|| BytesMut::from(&*first)).extend_from_slice(&shown),
-            Err(ended) => {
-                end = Some(ended);
-                break;
+                if meter.feed(&frame.into_data().unwrap_or_default()).is_err() {
+                    return Some(End::Broke);
+                }
             }
         }
     }
-    (gathered.map_or(first, BytesMut::freeze), end)
+    None
 }
 
 /// Turns that a told stream leaves to others before it is settled: in the first all those that are cut with it are told, in the

@@ -11,18 +11,18 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::Full;
 use tollgate_core::config::{Api, BackendConfiguration};
-use tollgate_core::{Candidate, Dispatch, Health, Permit, Switch, Symbol};
+use tollgate_core::{Health, Permit, Switch, Symbol};
 use tollgate_runtime::Host;
 
-use crate::accounts::Reservation;
 use crate::backend_key::{BackendKey, BackendKeyError};
 use crate::call::Call;
 use crate::checks::Checks;
 use crate::gateway::Log;
 use crate::pool::{Arriving, Pool, SendError};
 use crate::serving::{Serving, Simulated};
+use crate::settle::Exchange;
 use crate::tls::{self, TlsError};
-use crate::{Gateway, Times, clock};
+use crate::{Gateway, Times};
 
 /// All backends, and the connections to them.
 pub(crate) struct Upstream {
@@ -96,16 +96,12 @@ pub(crate) struct Place(Arc<Backend>);
 pub(crate) enum Sent {
     /// The backend has begun to answer.
     Answer(Response<Arriving>, Place),
-    /// The permit had died: nothing was sent, and it is decided again.
-    Stale,
     /// No connection: nothing was sent.
     Unreachable,
     /// It went, and no answer came.
     Lost(Loss),
     /// A switch cut it.
     Cut(Switch),
-    /// The ledger did not take down that it goes, so it did not.
-    Unrecorded(String),
 }
 
 /// How an answer was lost.
@@ -158,37 +154,22 @@ impl Upstream {
     pub(crate) fn retire_idle(&self) {
         self.serving.load().backends().for_each(|backend| backend.pool.retire_idle());
     }
+}
 
-    /// Sends a call where its permit says. The permit is checked at the last moment; from then on the reservation counts.
-    pub(crate) async fn send(
-        &self,
-        gateway: &Gateway,
-        call: &Call,
-        (dispatch, candidate): (&Dispatch, &Candidate),
-        permit: Permit,
-        reservation: &Reservation,
-    ) -> Sent {
-        // A configuration without it was taken over since it was offered.
-        let Some(backend) = self.backend(candidate.backend) else { return Sent::Stale };
-        let model = gateway.host.symbols().display(candidate.model);
-        let request = backend.request(call, call.request.body_for(&model, permit.output_cap()));
-        if !permit.is_live(clock::now_ms(), gateway.host.switches().epoch()) {
-            return Sent::Stale;
-        }
-        if let Err(error) = gateway.accounts.sent(reservation, backend.times.resolved_within()) {
-            return Sent::Unrecorded(error);
-        }
-        let place = Place::take(&backend);
-        let answered = tokio::select! {
-            switch = gateway.cut(dispatch, candidate) => return Sent::Cut(switch),
-            answered = backend.ask(&gateway.log, request) => answered,
-        };
-        match answered {
-            Ok(response) => Sent::Answer(response, place),
-            Err(Unanswered::Unreachable) => Sent::Unreachable,
-            Err(Unanswered::Broken) => Sent::Lost(Loss::Broken),
-            Err(Unanswered::TimedOut) => Sent::Lost(Loss::TimedOut),
-        }
+/// Sends an exchange where its permit says: it has the reservation, so nothing reaches a provider without both.
+pub(crate) async fn send(gateway: &Gateway, exchange: &Exchange, permit: Permit, backend: &Arc<Backend>) -> Sent {
+    let Exchange { call, dispatch, candidate, model, .. } = exchange;
+    let request = backend.request(call, call.request.body_for(model, permit.output_cap()));
+    let place = Place::take(backend);
+    let answered = tokio::select! {
+        switch = gateway.cut(dispatch, candidate) => return Sent::Cut(switch),
+        answered = backend.ask(&gateway.log, request) => answered,
+    };
+    match answered {
+        Ok(response) => Sent::Answer(response, place),
+        Err(Unanswered::Unreachable) => Sent::Unreachable,
+        Err(Unanswered::Broken) => Sent::Lost(Loss::Broken),
+        Err(Unanswered::TimedOut) => Sent::Lost(Loss::TimedOut),
     }
 }
 

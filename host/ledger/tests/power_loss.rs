@@ -41,22 +41,13 @@ impl Store for Synced {
 #[derive(Clone)]
 struct Unsynced {
     records: Arc<Mutex<Vec<Batch>>>,
-    /// Gone with the process.
-    waiting: Vec<Batch>,
     power: Power,
 }
 
 impl Journal for Unsynced {
     fn append(&mut self, batch: &Batch, _applied: u64) -> Result<(), StoreError> {
         self.power.write()?;
-        let mut records = self.records.lock().unwrap();
-        records.append(&mut self.waiting);
-        records.push(batch.clone());
-        Ok(())
-    }
-
-    fn append_later(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        self.waiting.push(batch.clone());
+        self.records.lock().unwrap().push(batch.clone());
         Ok(())
     }
 
@@ -88,20 +79,23 @@ fn work(ledger: &Ledger) -> Vec<(u64, u64)> {
         let path = ledger.path(&[(RUN, &run), (TEAM, "red")]).unwrap();
         let (id, now_ms) = (ReservationId(u128::from(number)), number * 10);
         let request = Request { id, path: &path, amount: Nanodollars::new(100), expires_ms: now_ms + 50 };
-        let reserved = match number % 2 {
-            0 => ledger.reserve(&request, now_ms),
-            _ => ledger.reserve_to_send(&request, now_ms),
-        };
-        if reserved.is_err() {
-            return acknowledged;
-        }
-        match number % 6 {
-            5 => continue,
-            4 if ledger.void(id, now_ms).is_ok() => continue,
-            _ => {}
-        }
-        if ledger.sent(id, now_ms + 1_000_000, now_ms).is_err() {
-            return acknowledged;
+        // Some are sent at once.
+        if number % 6 == 1 {
+            if ledger.dispatch(&Request { expires_ms: now_ms + 1_000_000, ..request }, now_ms).is_err() {
+                return acknowledged;
+            }
+        } else {
+            if ledger.reserve(&request, now_ms).is_err() {
+                return acknowledged;
+            }
+            match number % 6 {
+                5 => continue,
+                4 if ledger.void(id, now_ms).is_ok() => continue,
+                _ => {}
+            }
+            if ledger.sent(id, now_ms + 1_000_000, now_ms).is_err() {
+                return acknowledged;
+            }
         }
         // One is sent and never heard of again; one costs more than it held.
         let cost = if number % 6 == 3 { 250 } else { 40 + number };
@@ -124,7 +118,7 @@ fn crash_after(writes: u64, kept: usize) -> bool {
     let power = Power(Arc::new(AtomicU64::new(writes)));
     let records = Arc::new(Mutex::new(Vec::new()));
     let start = |power: &Power| {
-        let journal = Unsynced { records: Arc::clone(&records), waiting: Vec::new(), power: power.clone() };
+        let journal = Unsynced { records: Arc::clone(&records), power: power.clone() };
         let store = Synced { store: open(), power: power.clone() };
         Ledger::on(store, Box::new(open()), Box::new(journal), budgets(), Options::default(), 0)
     };

@@ -120,7 +120,7 @@ async fn counting_tokens_is_decided_and_recorded_and_costs_nothing() {
     assert_eq!(site.admin(Method::POST, "/admin/v1/switches", &kill).await.status, 200);
     assert_eq!(site.post(COUNT, &[("x-tollgate-run", "r")], body).await.status, 503, "a switch holds for it too");
     let (entries, _, provider) = site.end().await;
-    assert_eq!((entries.count("reserve"), entries.count("post"), entries.count("estimate")), (1, 1, 0));
+    assert_eq!((entries.count("dispatch"), entries.count("post"), entries.count("estimate")), (1, 1, 0));
     assert_eq!((entries.spent().as_u64(), provider.billed().len()), (0, 0));
 }
 

@@ -29,7 +29,7 @@ async fn a_call_of_each_format_costs_in_the_ledger_what_the_provider_billed() {
     let cached = site.provider.billed().iter().filter(|bill| bill.usage.cache_read > 0).count();
     assert!(cached >= 2, "the provider's cache was used");
     let (entries, _, provider) = site.end().await;
-    assert_eq!((entries.count("reserve"), entries.count("sent"), entries.count("post")), (6, 6, 6));
+    assert_eq!((entries.count("dispatch"), entries.count("post")), (6, 6));
     assert_eq!(entries.count("estimate"), 0);
     assert_eq!(entries.spent(), billed(&provider));
 }
@@ -66,7 +66,7 @@ async fn a_backend_that_is_gone_is_stepped_in_for_and_pays_nothing() {
     let answer = site.post(OPENAI, &[], r#"{"model":"gpt-5.2","max_tokens":9,"messages":[]}"#).await;
     assert_eq!((answer.status.as_u16(), answer.header("x-tollgate-backend")), (200, Some("openai")), "{}", answer.text);
     let (entries, _, provider) = site.end().await;
-    assert_eq!(entries.count("reserve"), 2);
+    assert_eq!(entries.count("dispatch"), 2);
     assert_eq!(entries.spent(), billed(&provider));
 }
 

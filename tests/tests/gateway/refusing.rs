@@ -62,7 +62,7 @@ async fn of_two_hundred_at_once_on_a_budget_for_twenty_exactly_twenty_go() {
     assert_eq!((went, site.provider.received().len()), (20, 20));
     let site = Arc::into_inner(site).expect("all calls have ended");
     let (entries, _, provider) = site.end().await;
-    assert_eq!((entries.count("reserve"), entries.count("post")), (20, 20));
+    assert_eq!((entries.count("dispatch"), entries.count("post")), (20, 20));
     assert_eq!(entries.spent(), billed(&provider));
 }
 

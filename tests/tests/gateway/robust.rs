@@ -36,7 +36,7 @@ async fn a_backend_that_never_answers_is_given_up_and_costs_what_was_reserved() 
     assert_eq!(answer.header("x-should-retry"), Some("false"), "sending it again would pay twice");
     drop(accepted);
     let (entries, _, _) = site.end().await;
-    assert_eq!((entries.count("sent"), entries.count("estimate")), (1, 1));
+    assert_eq!((entries.count("dispatch"), entries.count("estimate")), (1, 1));
     assert!(entries.spent().as_u64() > 0);
 }
 
@@ -65,7 +65,7 @@ async fn half_an_answer_is_never_taken_for_the_whole() {
         assert_eq!(answer.header("x-should-retry"), Some("false"));
     }
     let (entries, _, _) = site.end().await;
-    assert_eq!((entries.count("sent"), entries.count("estimate")), (2, 2));
+    assert_eq!((entries.count("dispatch"), entries.count("estimate")), (2, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +86,7 @@ async fn a_client_that_reads_nothing_keeps_nothing_open() {
     assert_eq!(site.admin(Method::POST, "/admin/v1/switches", &kill).await.status, 200);
     site.provider.streams_ended().await;
     let (entries, _, provider) = site.end().await;
-    assert_eq!((entries.count("sent"), entries.count("estimate")), (1, 1));
+    assert_eq!((entries.count("dispatch"), entries.count("estimate")), (1, 1));
     let written = provider.billed().first().map(|bill| bill.usage.output).expect("a bill");
     assert!(written < 50_000, "the provider was kept waiting, or cut: {written} tokens");
     drop(stream);

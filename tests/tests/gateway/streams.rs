@@ -71,7 +71,7 @@ async fn a_client_that_leaves_is_settled_and_its_upstream_closed() {
     drop(response);
     // The gateway ends only when nothing is under way any more: it has noticed.
     let (entries, _, _) = site.end().await;
-    assert_eq!((entries.count("reserve"), entries.count("estimate")), (1, 1));
+    assert_eq!((entries.count("dispatch"), entries.count("estimate")), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

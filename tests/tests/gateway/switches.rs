@@ -62,7 +62,7 @@ async fn a_cut_reaches_every_stream_once_and_closes_what_is_behind_it() {
     }
     site.provider.streams_ended().await;
     let (entries, _, _) = site.end().await;
-    assert_eq!((entries.count("sent"), entries.count("estimate"), entries.count("post")), (60, 60, 0));
+    assert_eq!((entries.count("dispatch"), entries.count("estimate"), entries.count("post")), (60, 60, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

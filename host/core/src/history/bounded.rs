@@ -7,12 +7,14 @@ use std::collections::{BTreeSet, HashSet};
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
+
 use crate::reclaim;
 
 #[derive(Debug)]
 pub(super) struct Bounded<K: Eq + Hash, V> {
     capacity: usize,
-    entries: papaya::HashMap<K, Entry<V>>,
+    entries: papaya::HashMap<K, Entry<V>, RandomState>,
     ages: Mutex<Ages<K>>,
 }
 
@@ -26,7 +28,7 @@ struct Entry<V> {
 struct Ages<K> {
     by_age: BTreeSet<(u64, K)>,
     /// What differs from storage; nothing where nobody stores it.
-    changed: Option<HashSet<K>>,
+    changed: Option<HashSet<K, RandomState>>,
 }
 
 /// What became of a key since storage was told: its value and when it was touched, or that it was forgotten.
@@ -41,7 +43,7 @@ pub(super) const MAX_CHANGED: usize = 100_000;
 impl<K: Copy + Eq + Hash + Ord, V: Clone + PartialEq> Bounded<K, V> {
     pub(super) fn new(capacity: usize) -> Self {
         let ages = Ages { by_age: BTreeSet::new(), changed: None };
-        let entries = papaya::HashMap::builder().collector(reclaim::collector()).build();
+        let entries = papaya::HashMap::builder().hasher(RandomState::default()).collector(reclaim::collector()).build();
         Self { capacity: capacity.max(1), entries, ages: Mutex::new(ages) }
     }
 

@@ -10,6 +10,9 @@ use memchr::memchr2;
 /// The largest event in bytes. A delta has a few hundred; a tool call that a server sends whole may have much more.
 pub(crate) const MAX_EVENT_BYTES: usize = 4 << 20;
 
+/// Events mostly come some at a time.
+const ROOM: usize = 4 << 10;
+
 /// An event grew past [`MAX_EVENT_BYTES`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event of the upstream's stream has more than {MAX_EVENT_BYTES} bytes")]
@@ -70,6 +73,9 @@ pub(crate) struct Events {
 impl Events {
     /// Takes in bytes as they come.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if self.held.is_empty() {
+            self.held.reserve(ROOM);
+        }
         self.held.extend_from_slice(bytes);
     }
 

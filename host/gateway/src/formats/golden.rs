@@ -60,7 +60,10 @@ fn check(case: &Path) {
     let shown = read("shown.txt").unwrap_or_else(|| answer.clone());
     for piece in [1, 7, answer.len()] {
         let mut meter = Meter::new(endpoint, request.usage_chunk());
-        let pieces = answer.as_bytes().chunks(piece).map(|piece| meter.feed(piece).unwrap().to_vec());
+        let pieces = answer.as_bytes().chunks(piece).map(|piece| {
+            meter.feed(piece).unwrap();
+            meter.shown().to_vec()
+        });
         let seen = String::from_utf8(pieces.collect::<Vec<_>>().concat()).unwrap();
         assert_eq!(seen, shown, "{name}: what the caller sees");
         let metered = meter.metered();

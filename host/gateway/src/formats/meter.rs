@@ -34,6 +34,8 @@ pub(crate) struct Meter {
     endpoint: Endpoint,
     usage_chunk: UsageChunk,
     events: Events,
+    /// Events that were found and do not go on to the client.
+    hidden: Vec<Range<usize>>,
     usage: PartialUsage,
     deltas: u64,
     delta_bytes: u64,
@@ -65,6 +67,7 @@ impl Meter {
             endpoint,
             usage_chunk,
             events: Events::default(),
+            hidden: Vec::new(),
             usage: PartialUsage::default(),
             deltas: 0,
             delta_bytes: 0,
@@ -75,22 +78,32 @@ impl Meter {
         }
     }
 
-    /// Takes in bytes of the upstream, and gives the whole events that go on to the client.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Bytes, EventTooLarge> {
+    /// Takes in bytes of the upstream.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), EventTooLarge> {
         let mut events = std::mem::take(&mut self.events);
         events.push(bytes);
-        let mut hidden: Vec<Range<usize>> = Vec::new();
+        let found = self.take_events(&mut events);
+        self.events = events;
+        found
+    }
+
+    fn take_events(&mut self, events: &mut Events) -> Result<(), EventTooLarge> {
         while let Some(event) = events.next_event()? {
             if self.take(&data(events.bytes(event.clone()))) == UsageChunk::Hidden {
-                hidden.push(event);
+                self.hidden.push(event);
             }
         }
-        let shown = without(events.take_found(), &hidden);
-        self.events = events;
+        Ok(())
+    }
+
+    /// Gives the whole events that came since it was last asked, and that go on to the client.
+    pub(crate) fn shown(&mut self) -> Bytes {
+        let shown = without(self.events.take_found(), &self.hidden);
+        self.hidden.clear();
         if let Some(last) = shown.last() {
             self.ends_in_return = *last == b'\r';
         }
-        Ok(shown)
+        shown
     }
 
     /// What the upstream left over when it closed the stream.
@@ -237,7 +250,9 @@ struct Delta {
 impl Delta {
     /// Nothing where it is another kind of chunk.
     fn of(data: &[u8]) -> Option<Self> {
-        let Chunk { choices: [choice], usage: None, service_tier: None } = serde_json::from_slice(data).ok()? else {
+        // Looked at once as text, and not name by name.
+        let text = std::str::from_utf8(data).ok()?;
+        let Chunk { choices: [choice], usage: None, service_tier: None } = serde_json::from_str(text).ok()? else {
             return None;
         };
         Some(Self { text: choice.delta, stops: choice.finish_reason.is_some() })
@@ -278,7 +293,8 @@ mod tests {
         let mut meter = Meter::new(endpoint, usage_chunk);
         let mut shown = String::new();
         for bytes in stream.as_bytes().chunks(piece) {
-            shown.push_str(std::str::from_utf8(&meter.feed(bytes).unwrap()).unwrap());
+            meter.feed(bytes).unwrap();
+            shown.push_str(std::str::from_utf8(&meter.shown()).unwrap());
         }
         (shown, meter.metered())
     }
@@ -295,6 +311,16 @@ mod tests {
             assert_eq!(metered.usage, Some(Usage { uncached_input: 9, output: 2, ..Usage::default() }));
         }
         assert_eq!(read(Endpoint::ChatCompletions, UsageChunk::Shown, OPENAI, 7).0, OPENAI);
+    }
+
+    #[test]
+    fn what_comes_together_goes_on_together() {
+        let mut meter = Meter::new(Endpoint::ChatCompletions, UsageChunk::Hidden);
+        for piece in OPENAI.as_bytes().chunks(40) {
+            meter.feed(piece).unwrap();
+        }
+        let (shown, _) = read(Endpoint::ChatCompletions, UsageChunk::Hidden, OPENAI, 40);
+        assert_eq!((meter.shown(), meter.shown()), (Bytes::from(shown), Bytes::new()));
     }
 
     #[test]
@@ -347,8 +373,10 @@ mod tests {
     fn an_event_of_our_own_stands_apart_from_a_return() {
         let mut meter = Meter::new(Endpoint::ChatCompletions, UsageChunk::Shown);
         meter.feed(b"data: {}\r\n\r\n").unwrap();
+        meter.shown();
         assert_eq!(meter.separator(), "\n");
         meter.feed(b"data: {}\n\n").unwrap();
+        meter.shown();
         assert_eq!(meter.separator(), "");
     }
 }

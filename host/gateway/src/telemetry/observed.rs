@@ -141,12 +141,11 @@ impl Observed {
     /// What it used and cost. Called once for each backend it went to; only one of them costs anything.
     pub(super) fn settled(&self, host: &Host, exchange: &Exchange, used: Used, cost: Nanodollars) {
         let span = &self.0.span;
-        let Exchange { candidate, dispatch, .. } = exchange;
-        let model = || host.symbols().display(candidate.model);
+        let Exchange { candidate, dispatch, model, .. } = exchange;
         tracing::debug!(
             target: "tollgate",
             request = self.name(),
-            model = %model(),
+            model = &**model,
             backend = %host.symbols().display(candidate.backend),
             cost_nanodollars = cost.as_u64(),
             exact = matches!(used, Used::Exact(..)),
@@ -165,7 +164,7 @@ impl Observed {
             );
             span.record(attribute::REASONING_TOKENS, whole(usage.reasoning));
         }
-        span.record(attribute::RESPONSE_MODEL, &*model());
+        span.record(attribute::RESPONSE_MODEL, &**model);
         span.record(attribute::TIER, candidate.tier.as_str());
         span.record(attribute::BACKEND, &*host.symbols().display(candidate.backend));
         span.record(attribute::WAITED_MS, i64::from(dispatch.waited_ms));

@@ -153,9 +153,15 @@ impl AccountState {
 
     /// The account as of a window that began at `start_ms`: what counts against its limit and ceiling.
     pub(super) fn standing(&self, budget: &Budget, start_ms: u64) -> Standing {
+        self.standing_with(budget, start_ms, self.current())
+    }
+
+    /// The same with another newest window than it has.
+    pub(super) fn standing_with(&self, budget: &Budget, start_ms: u64, newest: Option<&Balance>) -> Standing {
         let (limit, hard) = self.ceiling(budget);
+        let older = self.windows.split_last().map(|(_, older)| older).unwrap_or_default();
         let Some(length_ms) = budget.window.rolling_ms() else {
-            let window = self.window(start_ms).copied();
+            let window = newest.into_iter().chain(older).find(|window| window.bounds.start_ms == start_ms).copied();
             let window = window.unwrap_or_else(|| Balance::opened(budget.window.bounds(start_ms), Nanodollars::ZERO));
             let Balance { spent, reserved, carried, .. } = window;
             return Standing {
@@ -166,15 +172,15 @@ impl AccountState {
                 window_end_ms: window.bounds.end_ms,
             };
         };
-        let from = self.windows.last().map_or(0, |window| window.bounds.start_ms).saturating_sub(length_ms);
+        let from = newest.map_or(0, |window| window.bounds.start_ms).saturating_sub(length_ms);
         let mut sum = Balance::opened(Bounds { start_ms, end_ms: start_ms }, Nanodollars::ZERO);
-        for window in &self.windows {
+        for window in older.iter().chain(newest) {
             if window.bounds.end_ms > from {
                 sum.spent = sum.spent.saturating_add(window.spent);
             }
             sum.reserved = sum.reserved.saturating_add(window.reserved);
         }
-        let oldest = self.windows.iter().find(|window| window.spent > Nanodollars::ZERO);
+        let oldest = older.iter().chain(newest).find(|window| window.spent > Nanodollars::ZERO);
         let relief = oldest.map_or(start_ms, |window| window.bounds.end_ms).saturating_add(length_ms);
         Standing { spent: sum.spent, reserved: sum.reserved, limit, hard, window_end_ms: relief }
     }

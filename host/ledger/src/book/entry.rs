@@ -33,11 +33,13 @@ pub enum EntryKind {
     Expire,
     /// The real cost came after an estimate.
     Correct,
+    /// Money was held for a dispatch that was sent at once: [`EntryKind::Reserve`] and [`EntryKind::Sent`] in one.
+    Dispatch,
 }
 
 impl EntryKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Reserve,
         Self::Extend,
         Self::Sent,
@@ -47,6 +49,7 @@ impl EntryKind {
         Self::Void,
         Self::Expire,
         Self::Correct,
+        Self::Dispatch,
     ];
 
     /// The word in storage and exports.
@@ -62,6 +65,7 @@ impl EntryKind {
             Self::Void => "void",
             Self::Expire => "expire",
             Self::Correct => "correct",
+            Self::Dispatch => "dispatch",
         }
     }
 }
@@ -80,7 +84,7 @@ pub struct Entry {
     pub reservation: ReservationId,
     /// What it moves.
     pub change: Change,
-    /// Until when an unsent reservation is held.
+    /// Until when an unsent reservation is held; when one that was sent is taken for lost.
     pub expires_ms: u64,
     /// The accounts.
     pub path: Path,

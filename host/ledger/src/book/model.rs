@@ -13,7 +13,7 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Clone, Debug)]
 enum Op {
-    Reserve { run: usize, team: usize, amount: u64 },
+    Reserve { run: usize, team: usize, amount: u64, at_once: bool },
     Extend { which: usize, total: u64 },
     Send { which: usize },
     Post { which: usize, cost: u64, estimated: bool },
@@ -46,7 +46,8 @@ const MOMENTS: [&str; 8] = [
 fn op() -> impl Strategy<Value = Op> {
     let which = 0_usize..12;
     prop_oneof![
-        6 => (0..NAMES.len(), 0..NAMES.len(), 0_u64..400).prop_map(|(run, team, amount)| Op::Reserve { run, team, amount }),
+        6 => (0..NAMES.len(), 0..NAMES.len(), 0_u64..400, any::<bool>())
+            .prop_map(|(run, team, amount, at_once)| Op::Reserve { run, team, amount, at_once }),
         1 => (which.clone(), 0_u64..600).prop_map(|(which, total)| Op::Extend { which, total }),
         2 => which.clone().prop_map(|which| Op::Send { which }),
         5 => (which.clone(), 0_u64..500, any::<bool>()).prop_map(|(which, cost, estimated)| Op::Post { which, cost, estimated }),
@@ -190,7 +191,7 @@ impl Pair {
                     }
                 }
             }
-            Op::Reserve { run, team, amount } => self.reserve(run, team, amount)?,
+            Op::Reserve { run, team, amount, at_once } => self.reserve((run, team), amount, at_once)?,
             Op::Extend { which, total } => self.extend(which, total)?,
             Op::Limit { limit } => {
                 let (limit, hard) = (Nanodollars::new(limit), Nanodollars::new(limit + limit / 10));
@@ -251,7 +252,7 @@ impl Pair {
         self.compare()
     }
 
-    fn reserve(&mut self, run: usize, team: usize, amount: u64) -> Result<(), TestCaseError> {
+    fn reserve(&mut self, (run, team): (usize, usize), amount: u64, at_once: bool) -> Result<(), TestCaseError> {
         let names = [(Dimension::Scope(ScopeKind::Run), NAMES[run]), (Dimension::Scope(ScopeKind::Team), NAMES[team])];
         let path = self.book.budgets().path(&names).unwrap();
         let budgets: Vec<Budget> =
@@ -267,16 +268,14 @@ impl Pair {
         let id = Self::id(self.naive.lines.len());
         let expires_ms = self.now + 100_000;
         let request = Request { id, path: &path, amount: Nanodollars::new(amount), expires_ms };
-        let reserved = self.book.reserve(&request, self.now, &mut self.effects);
+        let (reserved, state) = if at_once {
+            (self.book.dispatch(&request, self.now, &mut self.effects), State::Sent)
+        } else {
+            (self.book.reserve(&request, self.now, &mut self.effects), State::Held)
+        };
         prop_assert_eq!(reserved.is_ok(), fits, "{:?}", reserved);
         if fits {
-            self.naive.lines.push(Line {
-                accounts,
-                state: State::Held,
-                asked: amount,
-                held: amount,
-                deadline: expires_ms,
-            });
+            self.naive.lines.push(Line { accounts, state, asked: amount, held: amount, deadline: expires_ms });
         }
         Ok(())
     }
@@ -359,7 +358,7 @@ proptest! {
             pair.step(op)?;
         }
         let asked: u64 = pair.naive.lines.iter().map(|line| line.asked).sum();
-        let entered: u64 = pair.effects.entries.iter().filter(|entry| entry.kind == EntryKind::Reserve).map(|entry| entry.change.hold.as_u64()).sum();
+        let entered: u64 = pair.effects.entries.iter().filter(|entry| matches!(entry.kind, EntryKind::Reserve | EntryKind::Dispatch)).map(|entry| entry.change.hold.as_u64()).sum();
         prop_assert_eq!(asked, entered);
     }
 }

@@ -19,7 +19,7 @@ pub struct Request<'a> {
     pub path: &'a Path,
     /// What it may cost.
     pub amount: Nanodollars,
-    /// If it was not sent by then, it is released.
+    /// If it was not sent by then, it is released; if it is sent at once, it is taken for lost then.
     pub expires_ms: u64,
 }
 
@@ -45,10 +45,29 @@ impl Book {
     /// When it does not fit ([`ReserveError::Refused`] names the account with the least left), or the request
     /// cannot be taken.
     pub fn reserve(&mut self, request: &Request<'_>, now_ms: u64, effects: &mut Effects) -> Result<(), ReserveError> {
-        let &Request { id, path, amount, expires_ms } = request;
+        if self.is_repeated(request)? { Ok(()) } else { self.hold(request, EntryKind::Reserve, now_ms, effects) }
+    }
+
+    /// [`Book::reserve`] and [`Book::sent`] in one: to be called before the first byte goes out. From here on, silence costs the
+    /// whole reservation, which is taken for lost at [`Request::expires_ms`].
+    ///
+    /// # Errors
+    /// Those of [`Book::reserve`]: then it must not be sent.
+    pub fn dispatch(&mut self, request: &Request<'_>, now_ms: u64, effects: &mut Effects) -> Result<(), ReserveError> {
         if self.is_repeated(request)? {
-            return Ok(());
+            return self.sent(request.id, request.expires_ms, now_ms, effects).map_err(|_ended| ReserveError::Conflict);
         }
+        self.hold(request, EntryKind::Dispatch, now_ms, effects)
+    }
+
+    fn hold(
+        &mut self,
+        request: &Request<'_>,
+        kind: EntryKind,
+        now_ms: u64,
+        effects: &mut Effects,
+    ) -> Result<(), ReserveError> {
+        let &Request { id, path, amount, expires_ms } = request;
         if path.version() != self.budgets.version() {
             return Err(ReserveError::StalePath);
         }
@@ -68,7 +87,7 @@ impl Book {
         }
         effects.entries.push(Entry {
             at_ms: now_ms,
-            kind: EntryKind::Reserve,
+            kind,
             reservation: id,
             change: Change { hold: amount, ..Change::default() },
             expires_ms,
@@ -76,8 +95,9 @@ impl Book {
             windows: Windows::from_slice(&windows),
         });
         let path = path.clone();
+        let sent = kind == EntryKind::Dispatch;
         let reservation =
-            Reservation { asked: amount, held: amount, path, slots, windows, sent: false, deadline_ms: expires_ms };
+            Reservation { asked: amount, held: amount, path, slots, windows, sent, deadline_ms: expires_ms };
         self.reservations.insert(id, reservation);
         Ok(())
     }

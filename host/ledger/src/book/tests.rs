@@ -407,3 +407,24 @@ fn spend_that_overruns_the_ceiling_is_told_once() {
     };
     assert_eq!([spend(DOLLAR, 0), spend(Nanodollars::new(1), 1), spend(DOLLAR, 2)], [0, 1, 0]);
 }
+
+#[test]
+fn what_is_sent_at_once_is_never_released_for_nothing() {
+    let mut desk = Desk::new(vec![Budget::each(ScopeKind::Team, DOLLAR)]);
+    let path = desk.path(&[(TEAM, "red")]);
+    let request = Request { id: ReservationId(1), path: &path, amount: DOLLAR, expires_ms: 60_000 };
+    desk.book.dispatch(&request, 0, &mut desk.effects).unwrap();
+    assert_eq!(desk.effects.entries.iter().map(|entry| entry.kind).collect::<Vec<_>>(), [EntryKind::Dispatch]);
+    assert_eq!(desk.book.void(request.id, 1, &mut desk.effects), Err(ResolveError::WasSent));
+    desk.book.dispatch(&request, 2, &mut desk.effects).unwrap();
+    assert_eq!(desk.effects.entries.len(), 1, "the same again is the same");
+    assert_eq!(desk.book.sweep(60_000, &mut desk.effects), Swept { expired: 0, estimated: 1 });
+    assert_eq!(desk.standing(&path, 60_000).spent, DOLLAR);
+    assert!(matches!(desk.book.dispatch(&request, 60_001, &mut desk.effects), Err(ReserveError::Ended(_))));
+    desk.next = 1;
+    // One that was held before is sent with it.
+    let id = desk.reserve(&path, Nanodollars::ZERO, 0).unwrap();
+    let held = Request { id, path: &path, amount: Nanodollars::ZERO, expires_ms: 70_000 };
+    desk.book.dispatch(&held, 0, &mut desk.effects).unwrap();
+    assert_eq!(desk.book.status(id), Some(Status::Open { held: Nanodollars::ZERO, sent: true }));
+}

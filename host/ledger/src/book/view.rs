@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_core::{Budget, Nanodollars, ScopeKind, Symbol};
 
-use super::account::{AccountState, Standing};
+use super::account::{AccountState, Balance, Standing};
 use super::budget::AccountId;
 use super::{Book, Path};
 
@@ -20,20 +20,30 @@ impl AccountView {
     /// How the account stands: in the window that `now_ms` lies in, also one that was not opened yet. Approvals come on top.
     #[must_use]
     pub fn standing(&self, now_ms: u64) -> Standing {
-        let current = self.state.current().filter(|current| now_ms < current.bounds.end_ms);
-        if let Some(current) = current {
-            return self.state.standing(&self.budget, current.bounds.start_ms);
+        self.standing_with(self.newest().as_ref(), now_ms)
+    }
+
+    /// The same, if its newest window is another one now.
+    pub(crate) fn standing_with(&self, newest: Option<&Balance>, now_ms: u64) -> Standing {
+        if let Some(current) = newest.filter(|newest| now_ms < newest.bounds.end_ms) {
+            return self.state.standing_with(&self.budget, current.bounds.start_ms, newest);
         }
         let mut rolled = self.state.clone();
+        if let (Some(last), Some(newest)) = (rolled.windows.last_mut(), newest) {
+            *last = *newest;
+        }
         rolled.roll(&self.budget, now_ms);
         let start_ms = rolled.current().map_or(now_ms, |current| current.bounds.start_ms);
         rolled.standing(&self.budget, start_ms)
     }
 
-    /// What a policy is told, with the ceiling raised by approvals.
-    #[must_use]
-    pub fn fact(&self, now_ms: u64, raised: Nanodollars) -> tollgate_core::Account {
-        let standing = self.standing(now_ms);
+    /// Its newest window; nothing where it has none yet.
+    pub(crate) fn newest(&self) -> Option<Balance> {
+        self.state.current().copied()
+    }
+
+    /// What a policy is told of an account that stands like that, with the ceiling raised by approvals.
+    pub(crate) fn fact(&self, standing: Standing, raised: Nanodollars) -> tollgate_core::Account {
         tollgate_core::Account {
             kind: self.kind(),
             owner: self.owner,
@@ -72,6 +82,18 @@ impl Book {
         let budget = Arc::clone(self.budgets.rules.get(account.rule)?);
         let owner = self.budgets.owners.get(account.rule).copied().unwrap_or_default();
         Some(AccountView { state: account.state.clone(), budget, owner })
+    }
+
+    /// The newest window of an account, where nothing else about it has changed since a view of it was taken.
+    pub(crate) fn newest_alone(&self, id: AccountId, view: &AccountView) -> Option<Balance> {
+        let account = self.account(*self.by_id.get(&id)?)?;
+        let budget = self.budgets.rules.get(account.rule)?;
+        let owner = self.budgets.owners.get(account.rule).copied().unwrap_or_default();
+        let (newest, older) = account.state.windows.split_last()?;
+        let (was, older_then) = view.state.windows.split_last()?;
+        let same_rules = Arc::ptr_eq(budget, &view.budget) && owner == view.owner;
+        let same_state = account.state.grant == view.state.grant && newest.bounds == was.bounds && older == older_then;
+        (same_rules && same_state).then_some(*newest)
     }
 
     /// How the accounts of a path stand, in its order. One that is not resident has spent nothing here.

@@ -42,7 +42,9 @@ struct Sketch {
 #[derive(Clone, Debug)]
 pub struct Sketches {
     prior: Prior,
-    by_pair: HashMap<(Box<str>, Box<str>), Sketch>,
+    /// By model, then by task type.
+    by_model: HashMap<Box<str>, HashMap<Box<str>, Sketch>>,
+    pairs: usize,
     others: Sketch,
 }
 
@@ -69,25 +71,27 @@ impl Sketches {
     /// Nothing was seen yet.
     #[must_use]
     pub fn new(prior: Prior) -> Self {
-        Self { prior, by_pair: HashMap::new(), others: Sketch::new(prior) }
+        Self { prior, by_model: HashMap::new(), pairs: 0, others: Sketch::new(prior) }
     }
 
     /// Takes in the output of a call, in tokens.
     pub fn observe(&mut self, model: &str, task_type: &str, output_tokens: u64) {
-        let pair = (Box::from(model), Box::from(task_type));
-        let room = self.by_pair.len() < PAIRS;
-        let sketch = match self.by_pair.entry(pair) {
-            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::hash_map::Entry::Vacant(place) if room => place.insert(Sketch::new(self.prior)),
-            std::collections::hash_map::Entry::Vacant(_) => &mut self.others,
-        };
-        sketch.observe(output_tokens);
+        if let Some(known) = self.by_model.get_mut(model).and_then(|of_model| of_model.get_mut(task_type)) {
+            return known.observe(output_tokens);
+        }
+        if self.pairs >= PAIRS {
+            return self.others.observe(output_tokens);
+        }
+        self.pairs = self.pairs.saturating_add(1);
+        let fresh = self.by_model.entry(model.into()).or_default().entry(task_type.into());
+        fresh.or_insert_with(|| Sketch::new(self.prior)).observe(output_tokens);
     }
 
     /// The output size that at most `1000 - permille` thousandths of calls exceed, up to an eighth too high.
     #[must_use]
     pub fn quantile(&self, model: &str, task_type: &str, permille: u32) -> QuantileEstimate {
-        let sketch = self.by_pair.get(&(Box::from(model), Box::from(task_type))).unwrap_or(&self.others);
+        let known = self.by_model.get(model).and_then(|of_model| of_model.get(task_type));
+        let sketch = known.unwrap_or(&self.others);
         QuantileEstimate {
             output_tokens: sketch.quantile(permille.min(1000)),
             exceeded_permille: 1000_u32.saturating_sub(permille),
@@ -182,11 +186,12 @@ mod tests {
         for number in 0..2 * PAIRS {
             sketches.observe(&format!("m{number}"), "t", 7);
         }
-        assert_eq!(sketches.by_pair.len(), PAIRS);
+        let known = || sketches.by_model.values().flat_map(HashMap::values);
+        assert_eq!((known().count(), sketches.pairs), (PAIRS, PAIRS));
         for _ in 0..3 * FADE_AT {
             sketches.observe("m1", "t", 100);
         }
-        assert!(sketches.by_pair.values().all(|sketch| sketch.total <= FADE_AT));
+        assert!(sketches.by_model.values().flat_map(HashMap::values).all(|sketch| sketch.total <= FADE_AT));
     }
 
     proptest! {

@@ -1,23 +1,37 @@
-//! What policies are told of the accounts, read without a lock: copies that the ledger replaces, under its own lock, whenever an
-//! account changes. A reader has the copy from before a change or the one from after it.
+//! What policies are told of the accounts, read without waiting for the ledger: copies that it replaces, under its own lock, whenever
+//! an account changes. A reader has the copy from before a change or the one from after it.
 
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use crossbeam_utils::atomic::AtomicCell;
 use tollgate_core::{Dimension, Dispatch, reclaim};
 
 use super::paths::Paths;
-use crate::book::{AccountId, AccountView, Book, BudgetError, Budgets, Fold, Path, Raise, Raises};
+use crate::book::{AccountId, AccountView, Balance, Book, BudgetError, Budgets, Fold, Path, Raise, Raises, Standing};
 
 #[derive(Debug)]
 pub(super) struct Board {
-    pub(super) accounts: papaya::HashMap<AccountId, AccountView, BuildHasherDefault<Fold>>,
+    accounts: papaya::HashMap<AccountId, Shown, BuildHasherDefault<Fold>>,
     /// The budgets in force.
     budgets: ArcSwap<Budgets>,
     /// The approvals in force.
     raises: ArcSwap<Raises>,
     paths: Paths,
+}
+
+/// An account. Nearly every change is one of its newest window alone, which is replaced where it is.
+#[derive(Debug)]
+struct Shown {
+    view: AccountView,
+    newest: AtomicCell<Option<Balance>>,
+}
+
+impl Shown {
+    fn standing(&self, now_ms: u64) -> Standing {
+        self.view.standing_with(self.newest.load().as_ref(), now_ms)
+    }
 }
 
 impl Board {
@@ -49,8 +63,13 @@ impl Board {
     pub(super) fn show(&self, book: &Book, accounts: impl Iterator<Item = AccountId>) {
         let shown = self.accounts.pin();
         for id in accounts {
+            let known = shown.get(&id);
+            if let Some((known, newest)) = known.and_then(|known| Some((known, book.newest_alone(id, &known.view)?))) {
+                known.newest.store(Some(newest));
+                continue;
+            }
             match book.view(id) {
-                Some(view) => shown.insert(id, view),
+                Some(view) => shown.insert(id, Shown { newest: AtomicCell::new(view.newest()), view }),
                 None => shown.remove(&id),
             };
         }
@@ -76,9 +95,9 @@ impl Board {
     }
 
     /// Shows every account that is in memory.
-    pub(super) fn each_account(&self, mut look: impl FnMut(&AccountView)) {
+    pub(super) fn each_account(&self, now_ms: u64, mut look: impl FnMut(&AccountView, Standing)) {
         let shown = self.accounts.pin();
-        shown.iter().for_each(|(_, view)| look(view));
+        shown.iter().for_each(|(_, shown)| look(&shown.view, shown.standing(now_ms)));
     }
 
     /// Writes how the accounts of a path stand into a dispatch, and whether somebody approved it; whether all of them are
@@ -88,11 +107,11 @@ impl Board {
         let shown = self.accounts.pin();
         dispatch.accounts.clear();
         for account in path.accounts() {
-            let Some(view) = shown.get(&account.id) else {
+            let Some(shown) = shown.get(&account.id) else {
                 return false;
             };
-            let raised = raises.of(path.beneficiaries(), &view.budget().name, dispatch.now_ms);
-            dispatch.accounts.push(view.fact(dispatch.now_ms, raised));
+            let raised = raises.of(path.beneficiaries(), &shown.view.budget().name, dispatch.now_ms);
+            dispatch.accounts.push(shown.view.fact(shown.standing(dispatch.now_ms), raised));
         }
         let approved = !raises.is_empty() && raises.any(path.beneficiaries(), dispatch.now_ms);
         dispatch.approved |= approved;

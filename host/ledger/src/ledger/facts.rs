@@ -41,7 +41,7 @@ impl Ledger {
         for account in path.accounts() {
             if let Some(view) = inner.book.view(account.id) {
                 let raised = inner.book.raises().of(path.beneficiaries(), &view.budget().name, dispatch.now_ms);
-                dispatch.accounts.push(view.fact(dispatch.now_ms, raised));
+                dispatch.accounts.push(view.fact(view.standing(dispatch.now_ms), raised));
             }
         }
         dispatch.approved |= inner.book.raises().any(path.beneficiaries(), dispatch.now_ms);

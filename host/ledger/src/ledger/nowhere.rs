@@ -26,10 +26,6 @@ impl Journal for Nowhere {
         Ok(())
     }
 
-    fn append_later(&mut self, _: &Batch) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     fn read_after(&mut self, _: u64) -> Result<Vec<Batch>, StoreError> {
         Ok(Vec::new())
     }

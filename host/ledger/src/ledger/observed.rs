@@ -46,12 +46,12 @@ impl Board {
                 accounts: 0,
             })
             .collect();
-        for view in self.accounts.pin().values() {
+        self.each_account(now_ms, |view, standing| {
             if let Some(budget) = left.iter_mut().find(|budget| budget.name == view.budget().name) {
-                budget.least_left = budget.least_left.min(view.standing(now_ms).headroom());
+                budget.least_left = budget.least_left.min(standing.headroom());
                 budget.accounts = budget.accounts.saturating_add(1);
             }
-        }
+        });
         left
     }
 }

@@ -17,15 +17,6 @@ use crate::calls::Call;
 use crate::store::Note;
 use crate::store::{Batch, StoreError, WriterError};
 
-/// When the journal has what an operation did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Noting {
-    /// Before it answers.
-    Now,
-    /// With the next operation that answers.
-    WithTheNext,
-}
-
 impl Ledger {
     /// [`Book::reserve`]. The same request again is answered as the first time while the ledger remembers it: as long as it is
     /// open, and until [`MAX_REMEMBERED`](crate::book::MAX_REMEMBERED) others have ended after it or the ledger was opened
@@ -34,29 +25,28 @@ impl Ledger {
     /// # Errors
     /// The book's, or storage's.
     pub fn reserve(&self, request: &Request<'_>, now_ms: u64) -> Result<(), LedgerError<ReserveError>> {
-        self.reserve_noting(request, now_ms, Noting::Now)
+        self.begin(request, |book, effects| book.reserve(request, now_ms, effects))
     }
 
-    /// [`Ledger::reserve`] for a dispatch that is sent at once: what it takes down goes into the journal with what is taken down
-    /// next, which is [`Ledger::sent`] at the latest. A process that dies in between has held money for what never went.
+    /// [`Book::dispatch`]: [`Ledger::reserve`] for what is sent at once, and [`Ledger::sent`] with it. One that dies before it has sent
+    /// anything is taken for lost, and not released.
     ///
     /// # Errors
-    /// The book's, or storage's.
-    pub fn reserve_to_send(&self, request: &Request<'_>, now_ms: u64) -> Result<(), LedgerError<ReserveError>> {
-        self.reserve_noting(request, now_ms, Noting::WithTheNext)
+    /// The book's, or storage's; then it must not be sent.
+    pub fn dispatch(&self, request: &Request<'_>, now_ms: u64) -> Result<(), LedgerError<ReserveError>> {
+        self.begin(request, |book, effects| book.dispatch(request, now_ms, effects))
     }
 
-    fn reserve_noting(
+    fn begin(
         &self,
         request: &Request<'_>,
-        now_ms: u64,
-        noting: Noting,
+        operation: impl FnOnce(&mut Book, &mut Effects) -> Result<(), ReserveError>,
     ) -> Result<(), LedgerError<ReserveError>> {
         let mut inner = self.beginning(request)?;
-        let reserved = inner.with(|book, effects| book.reserve(request, now_ms, effects));
-        let ticket = self.note_when(&mut inner, None, noting)?;
+        let begun = inner.with(operation);
+        let ticket = self.note(&mut inner, None)?;
         drop(inner);
-        reserved.map_err(LedgerError::Book)?;
+        begun.map_err(LedgerError::Book)?;
         self.strictly(ticket)
     }
 
@@ -156,9 +146,8 @@ impl Ledger {
     ) -> Result<Ticket<'_>, LedgerError<ReserveError>> {
         let mut inner = self.beginning(request)?;
         let recorded = inner.with(|book, effects| {
-            book.reserve(request, started_ms, effects)?;
-            let sent = book.sent(request.id, ended_ms, started_ms, effects);
-            let settled = sent.and_then(|()| book.post(request.id, settlement, ended_ms, effects));
+            book.dispatch(request, started_ms, effects)?;
+            let settled = book.post(request.id, settlement, ended_ms, effects);
             settled.map_err(|_| ReserveError::TooLarge { amount: settlement.cost() })
         });
         self.release(&mut inner);
@@ -338,15 +327,6 @@ impl Ledger {
 
     /// Takes down what the last operation did: first in the journal, then for the writer.
     pub(super) fn note<E>(&self, inner: &mut Inner, note: Option<Note>) -> Result<Ticket<'_>, LedgerError<E>> {
-        self.note_when(inner, note, Noting::Now)
-    }
-
-    fn note_when<E>(
-        &self,
-        inner: &mut Inner,
-        note: Option<Note>,
-        noting: Noting,
-    ) -> Result<Ticket<'_>, LedgerError<E>> {
         let call = inner.call.take();
         let quiet = inner.effects.is_empty() && call.is_none() && note.is_none();
         if !quiet {
@@ -364,11 +344,7 @@ impl Ledger {
                 return Err(StoreError::Stopped.into());
             }
             // A batch that is missing would end the next opening's reading: nothing may follow it.
-            let appended = match noting {
-                Noting::Now => inner.journal.append(&batch, self.writer.committed()),
-                Noting::WithTheNext => inner.journal.append_later(&batch),
-            };
-            appended.inspect_err(|_| inner.stopped = true)?;
+            inner.journal.append(&batch, self.writer.committed()).inspect_err(|_| inner.stopped = true)?;
             // The journal has it and the database will not: nothing may follow it there.
             self.writer.push(batch).inspect_err(|_| inner.stopped = true)?;
         }

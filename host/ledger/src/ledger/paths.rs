@@ -1,5 +1,6 @@
 //! The paths that were asked for last: an agent asks for the same one at each of its calls, and making one costs hashes and names.
 
+use foldhash::quality::RandomState;
 use tollgate_core::{Dimension, ScopeKind};
 
 use crate::book::{BudgetError, Budgets, Path};
@@ -9,7 +10,7 @@ const MAX_PATHS: usize = 8_192;
 
 /// Paths by the names that they were made from.
 #[derive(Debug, Default)]
-pub(super) struct Paths(papaya::HashMap<Vec<u8>, Path>);
+pub(super) struct Paths(papaya::HashMap<Vec<u8>, Path, RandomState>);
 
 impl Paths {
     /// The path of these names by these budgets: the one that is known, or a new one.

@@ -31,11 +31,10 @@ impl Ledger {
     pub fn fullest(&self, budget: Option<&str>, most: usize, now_ms: u64) -> Vec<AccountStanding> {
         // The least full of those that are kept is the last, and goes first; names settle what is equal.
         let mut fullest: BTreeMap<(Reverse<u32>, Arc<str>), AccountStanding> = BTreeMap::new();
-        self.board.each_account(|view| {
+        self.board.each_account(now_ms, |view, standing| {
             if budget.is_some_and(|budget| *view.budget().name != *budget) {
                 return;
             }
-            let standing = view.standing(now_ms);
             let used = standing.spent.saturating_add(standing.reserved).permille_of(standing.limit);
             let (account, budget) = (Arc::clone(view.label()), Arc::clone(&view.budget().name));
             fullest.insert((Reverse(used), Arc::clone(&account)), AccountStanding { account, budget, standing });

@@ -28,9 +28,9 @@ impl HeldChanges {
     pub(super) fn take(&mut self, kind: EntryKind, line: &Line, charge_set: i64) {
         let unchanged = HeldChange::Changed { more: 0, sent_until_ms: None };
         match kind {
-            EntryKind::Reserve => {
-                let (amount, deadline_ms) = (line.hold, line.deadline_ms);
-                self.0.insert(line.reservation, HeldChange::Begun { charge_set, amount, sent: false, deadline_ms });
+            EntryKind::Reserve | EntryKind::Dispatch => {
+                let (amount, sent, deadline_ms) = (line.hold, kind == EntryKind::Dispatch, line.deadline_ms);
+                self.0.insert(line.reservation, HeldChange::Begun { charge_set, amount, sent, deadline_ms });
             }
             EntryKind::Extend => match self.0.entry(line.reservation).or_insert(unchanged) {
                 HeldChange::Begun { amount: held, .. } | HeldChange::Changed { more: held, .. } => {

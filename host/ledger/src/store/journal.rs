@@ -19,12 +19,6 @@ pub trait Journal: Send {
     /// When it could not be written.
     fn append(&mut self, batch: &Batch, applied: u64) -> Result<(), StoreError>;
 
-    /// Takes a batch in that is appended with the next one, before it: until then it does not survive.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn append_later(&mut self, batch: &Batch) -> Result<(), StoreError>;
-
     /// Every batch later than `applied`, in order, without a gap.
     ///
     /// # Errors
@@ -43,7 +37,7 @@ pub trait Journal: Send {
 pub struct JournalFiles {
     files: [JournalFile; 2],
     active: usize,
-    /// What is to be written.
+    /// The record being written; kept for its room.
     buffer: Vec<u8>,
 }
 
@@ -61,6 +55,7 @@ impl JournalFiles {
 
 impl Journal for JournalFiles {
     fn append(&mut self, batch: &Batch, applied: u64) -> Result<(), StoreError> {
+        self.buffer.clear();
         encode(batch, &mut self.buffer)?;
         let [first, second] = &mut self.files;
         let (active, resting) = if self.active == 0 { (first, second) } else { (second, first) };
@@ -71,12 +66,7 @@ impl Journal for JournalFiles {
         } else {
             active.append(&self.buffer, batch.sequence)?;
         }
-        self.buffer.clear();
         Ok(())
-    }
-
-    fn append_later(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        encode(batch, &mut self.buffer)
     }
 
     fn read_after(&mut self, applied: u64) -> Result<Vec<Batch>, StoreError> {
@@ -206,14 +196,9 @@ mod tests {
         for batch in batches() {
             journal.append(&batch, 0).unwrap();
         }
-        // The last waits for another one that never came.
-        journal.append_later(&Batch { sequence: 5, ..Batch::default() }).unwrap();
         let mut again = JournalFiles::open(folder.path()).unwrap();
         assert_eq!(again.read_after(0).unwrap(), batches());
         assert_eq!(again.read_after(2).unwrap(), batches()[2..]);
-        journal.append(&Batch { sequence: 6, ..Batch::default() }, 0).unwrap();
-        let late: Vec<_> = again.read_after(4).unwrap().iter().map(|batch| batch.sequence).collect();
-        assert_eq!(late, [5, 6]);
     }
 
     fn sequences(batches: &[Batch]) -> Vec<u64> {

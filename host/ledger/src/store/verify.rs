@@ -51,7 +51,8 @@ impl Verification {
     }
 }
 
-/// Kinds by their place in `EntryKind::ALL`: reserve 0, extend 1, sent 2, post 3, estimate 4, overrun 5, void 6, expire 7, correct 8.
+/// Kinds by their place in `EntryKind::ALL`: reserve 0, extend 1, sent 2, post 3, estimate 4, overrun 5, void 6, expire 7, correct 8,
+/// dispatch 9.
 const DIFFERENT: &str = "
     WITH summed AS (
         SELECT charges.account AS account, charges.start_ms AS start_ms, sum(of_set.spent) AS spent, sum(of_set.reserved) AS reserved
@@ -68,11 +69,11 @@ const CALLS: &str = "
     ON of_call.reservation = calls.reservation WHERE of_call.cost IS NOT calls.cost";
 const TWICE: &str = "
     SELECT count(*) FROM (
-        SELECT sum(kind = 0) AS begun, sum(kind IN (3, 4, 6, 7)) AS ended, sum(kind = 8) AS corrected FROM entries GROUP BY reservation)
+        SELECT sum(kind IN (0, 9)) AS begun, sum(kind IN (3, 4, 6, 7)) AS ended, sum(kind = 8) AS corrected FROM entries GROUP BY reservation)
     WHERE begun != 1 OR ended > 1 OR corrected > 1 OR corrected > ended";
 const MISPLACED: &str = "
     SELECT count(*) FROM (
-        SELECT reservation, sum(hold - release) AS amount, max(kind = 2) AS sent FROM entries GROUP BY reservation
+        SELECT reservation, sum(hold - release) AS amount, max(kind IN (2, 9)) AS sent FROM entries GROUP BY reservation
         HAVING sum(kind IN (3, 4, 6, 7)) = 0) AS open
     FULL JOIN held ON held.reservation = open.reservation
     WHERE held.amount IS NOT open.amount OR held.sent IS NOT open.sent";
