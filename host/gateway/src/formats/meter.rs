@@ -141,39 +141,33 @@ impl Meter {
         if data == b"[DONE]" {
             return UsageChunk::Shown;
         }
-        if self.endpoint == Endpoint::ChatCompletions
-            && let Some(delta) = Delta::of(data)
-        {
-            self.count_text(delta.text);
-            self.stopped |= delta.stops;
-            return UsageChunk::Shown;
+        if self.endpoint == Endpoint::ChatCompletions {
+            return Chunk::of(data).map_or(UsageChunk::Shown, |chunk| self.take_chunk(&chunk));
         }
         let Some(event) = Members::of(data) else {
             return UsageChunk::Shown;
         };
         match self.endpoint {
-            Endpoint::ChatCompletions => return self.take_chunk(&event),
             Endpoint::Responses => self.take_responses(&event),
             Endpoint::Messages => self.take_messages(&event),
-            // They do not stream.
-            Endpoint::Embeddings | Endpoint::CountTokens => {}
+            // They do not stream, or were read above.
+            Endpoint::Embeddings | Endpoint::CountTokens | Endpoint::ChatCompletions => {}
         }
         UsageChunk::Shown
     }
 
     /// The usage comes in one extra chunk without choices, which may never come; the answer is whole without it.
-    fn take_chunk(&mut self, chunk: &Members<'_>) -> UsageChunk {
-        self.note_tier(chunk);
-        let choices: Option<Vec<Members<'_>>> = chunk.read("choices");
-        for choice in choices.iter().flatten() {
-            self.count(choice);
-            self.stopped |= choice.raw("finish_reason").is_some();
+    fn take_chunk(&mut self, chunk: &Chunk<'_>) -> UsageChunk {
+        self.usage.note_tier(chunk.service_tier.as_ref().map(|Word(tier)| &**tier));
+        for Choice { delta, finish_reason } in chunk.choices.iter().flatten() {
+            self.count_text(*delta);
+            self.stopped |= finish_reason.is_some();
         }
-        let Some(usage) = chunk.read::<Value>("usage") else {
+        let Some(usage) = &chunk.usage else {
             return UsageChunk::Shown;
         };
-        self.usage.update(self.endpoint, &usage);
-        let only_usage = choices.is_some_and(|choices| choices.is_empty());
+        self.usage.update(self.endpoint, usage);
+        let only_usage = chunk.choices.as_ref().is_some_and(|choices| choices.is_empty());
         // Some servers tell the usage so far with every chunk; that is not the whole of it.
         self.finished = only_usage || self.stopped;
         if only_usage { self.usage_chunk } else { UsageChunk::Shown }
@@ -190,7 +184,7 @@ impl Meter {
         }
         let last = matches!(&*kind, "response.completed" | "response.incomplete" | "response.failed");
         let Some(response) = event.read::<Members<'_>>("response").filter(|_| last) else { return };
-        self.note_tier(&response);
+        self.usage.note_tier(response.read::<Word<'_>>("service_tier").as_ref().map(|Word(tier)| &**tier));
         if let Some(usage) = response.read::<Value>("usage") {
             self.usage.update(self.endpoint, &usage);
             self.finished = true;
@@ -211,10 +205,6 @@ impl Meter {
         }
     }
 
-    fn note_tier(&mut self, told: &Members<'_>) {
-        self.usage.note_tier(told.read::<Value>("service_tier").as_ref());
-    }
-
     /// Counts the text of a `delta`, whatever it is called in there: answers, reasoning, arguments of tools.
     fn count(&mut self, of: &Members<'_>) {
         self.count_text(of.read("delta").unwrap_or_default());
@@ -226,12 +216,14 @@ impl Meter {
     }
 }
 
-/// A chunk of a chat that has one choice and tells neither usage nor tier, as nearly all are: read in one go.
+/// What is read of a chunk of a chat.
 #[derive(Deserialize)]
-struct Chunk {
-    choices: [Choice; 1],
-    usage: Option<IgnoredAny>,
-    service_tier: Option<IgnoredAny>,
+struct Chunk<'a> {
+    /// Nearly always one.
+    choices: Option<Vec<Choice>>,
+    usage: Option<Value>,
+    #[serde(borrow)]
+    service_tier: Option<Word<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -241,21 +233,16 @@ struct Choice {
     finish_reason: Option<IgnoredAny>,
 }
 
-/// What such a chunk brings.
-struct Delta {
-    text: TextBytes,
-    stops: bool,
-}
-
-impl Delta {
-    /// Nothing where it is another kind of chunk.
-    fn of(data: &[u8]) -> Option<Self> {
+impl<'a> Chunk<'a> {
+    /// In one go, or, where a member is not what it should be, one by one without that.
+    fn of(data: &'a [u8]) -> Option<Self> {
         // Looked at once as text, and not name by name.
         let text = std::str::from_utf8(data).ok()?;
-        let Chunk { choices: [choice], usage: None, service_tier: None } = serde_json::from_str(text).ok()? else {
-            return None;
-        };
-        Some(Self { text: choice.delta, stops: choice.finish_reason.is_some() })
+        serde_json::from_str(text).ok().or_else(|| {
+            let members = Members::of(data)?;
+            let (choices, usage) = (members.read("choices"), members.read("usage"));
+            Some(Self { choices, usage, service_tier: members.read("service_tier") })
+        })
     }
 }
 
@@ -367,6 +354,16 @@ mod tests {
             5,
         );
         assert_eq!(whole.usage.map(|usage| usage.output), Some(2));
+    }
+
+    #[test]
+    fn what_is_strange_in_a_chunk_does_not_hide_the_rest() {
+        for strange in [r#""service_tier":7"#, r#""choices":"none""#, r#""usage":null"#, r#""id":1,"id":2"#] {
+            let usage = r#""choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2}"#;
+            let stream = format!("data: {{{strange},{usage}}}\n\n");
+            let (_, metered) = read(Endpoint::ChatCompletions, UsageChunk::Shown, &stream, 9);
+            assert_eq!(metered.usage.map(|usage| usage.output), Some(2), "{strange}");
+        }
     }
 
     #[test]

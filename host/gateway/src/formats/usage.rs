@@ -6,6 +6,7 @@ use tollgate_ledger::prices::ServiceTier;
 
 use super::document::Members;
 use super::endpoint::Endpoint;
+use super::text::Word;
 
 /// Usage as far as it has been told: counts in a stream are cumulative, so the last word on each stands.
 #[derive(Clone, Debug, Default)]
@@ -56,12 +57,12 @@ impl PartialUsage {
                 take(&mut self.output, &["output_tokens"]);
             }
         }
-        self.note_tier(usage.get("service_tier"));
+        self.note_tier(usage.get("service_tier").and_then(Value::as_str));
     }
 
     /// What the provider says it was served at; OpenAI says it beside the usage, Anthropic in it.
-    pub(crate) fn note_tier(&mut self, word: Option<&Value>) {
-        match word.and_then(Value::as_str) {
+    pub(crate) fn note_tier(&mut self, word: Option<&str>) {
+        match word {
             Some("priority") => self.tier = Some(ServiceTier::Priority),
             Some("flex") => self.tier = Some(ServiceTier::Flex),
             Some("batch") => self.tier = Some(ServiceTier::Batch),
@@ -123,7 +124,7 @@ pub(crate) fn answer_of(endpoint: Endpoint, body: &[u8]) -> Answer {
     if let Some(usage) = body.read::<Value>("usage") {
         partial.update(endpoint, &usage);
     }
-    partial.note_tier(body.read::<Value>("service_tier").as_ref());
+    partial.note_tier(body.read::<Word<'_>>("service_tier").as_ref().map(|Word(tier)| &**tier));
     Answer { usage: partial.whole(endpoint), tier: partial.tier() }
 }
 
