@@ -127,9 +127,7 @@ async fn send(
     permit: Permit,
     backend: &Arc<Backend>,
 ) -> Result<Tried, Problem> {
-    let sent = upstream::send(gateway, &exchange, permit, backend).await;
-    gateway.accounts.count_sent(&exchange.call.request, &exchange.dispatch, &exchange.candidate);
-    Ok(match sent {
+    Ok(match upstream::send(gateway, &exchange, permit, backend).await {
         Sent::Answer(response, place) => match answer::of_backend(gateway, exchange, response, place).await {
             Answered::Response(response) => Tried::Answer(response),
             Answered::Elsewhere(response) => Tried::Failed(response),

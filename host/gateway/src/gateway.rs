@@ -150,7 +150,7 @@ pub(crate) struct Gateway {
     pub(crate) settings: Settings,
     pub(crate) room: Room,
     /// Of this process: nobody outside can look for two bodies with the same hash.
-    pub(crate) context_key: std::hash::RandomState,
+    pub(crate) context_key: foldhash::quality::RandomState,
     pub(crate) log: Log,
     pub(crate) labels: Labels,
     /// Calls and streams under way.
@@ -226,7 +226,7 @@ impl Running {
             keys: Keys::open(&settings.data, configuration.keys)?,
             untold: Untold::default(),
             unmetered: Unmetered::default(),
-            context_key: std::hash::RandomState::new(),
+            context_key: foldhash::quality::RandomState::default(),
             log: Log::new(Box::new(move |line| log.line(line))),
             labels: Labels::default(),
             tasks: TaskTracker::new(),

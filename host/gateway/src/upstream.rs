@@ -1,8 +1,11 @@
 //! Backends: where they are, how they are, and the one function that sends. It takes a permit and a reservation, so nothing
 //! reaches a provider without both.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -161,9 +164,17 @@ pub(crate) async fn send(gateway: &Gateway, exchange: &Exchange, permit: Permit,
     let Exchange { call, dispatch, candidate, model, .. } = exchange;
     let request = backend.request(call, call.request.body_for(model, permit.output_cap()));
     let place = Place::take(backend);
-    let answered = tokio::select! {
-        switch = gateway.cut(dispatch, candidate) => return Sent::Cut(switch),
-        answered = backend.ask(&gateway.log, request) => answered,
+    let mut asking = pin!(backend.ask(&gateway.log, request));
+    let at_once = poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await;
+    // The provider has it now: what is not needed for that is done while it thinks.
+    gateway.accounts.count_sent(&call.request, dispatch, candidate);
+    let answered = match at_once {
+        Poll::Ready(answered) => answered,
+        Poll::Pending => tokio::select! {
+            biased;
+            switch = gateway.cut(dispatch, candidate) => return Sent::Cut(switch),
+            answered = asking => answered,
+        },
     };
     match answered {
         Ok(response) => Sent::Answer(response, place),

@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 /// The most members of the outermost object. Providers know some forty.
 const MAX_MEMBERS: usize = 256;
 
+/// As many as most objects have, or a few less.
+const EXPECTED_MEMBERS: usize = 8;
+
 /// The outermost object of a body.
 #[derive(Clone, Debug)]
 pub(crate) struct Document {
@@ -135,7 +138,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
+                let mut members = Vec::with_capacity(EXPECTED_MEMBERS);
                 while let Some(name) = map.next_key::<Name<'de>>()? {
                     members.push((name.0, map.next_value()?));
                 }

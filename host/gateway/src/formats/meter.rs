@@ -6,7 +6,6 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 use tollgate_core::Usage;
 use tollgate_ledger::prices::ServiceTier;
 
@@ -185,7 +184,7 @@ impl Meter {
         let last = matches!(&*kind, "response.completed" | "response.incomplete" | "response.failed");
         let Some(response) = event.read::<Members<'_>>("response").filter(|_| last) else { return };
         self.usage.note_tier(response.read::<Word<'_>>("service_tier").as_ref().map(|Word(tier)| &**tier));
-        if let Some(usage) = response.read::<Value>("usage") {
+        if let Some(usage) = response.read::<Members<'_>>("usage") {
             self.usage.update(self.endpoint, &usage);
             self.finished = true;
         }
@@ -193,7 +192,7 @@ impl Meter {
 
     /// The input comes with the first event, the output with the last but one, cumulative.
     fn take_messages(&mut self, event: &Members<'_>) {
-        let usage = event.read::<Value>("usage").or_else(|| event.read::<Members<'_>>("message")?.read("usage"));
+        let usage = event.read::<Members<'_>>("usage").or_else(|| event.read::<Members<'_>>("message")?.read("usage"));
         if let Some(usage) = &usage {
             self.usage.update(self.endpoint, usage);
         }
@@ -221,7 +220,8 @@ impl Meter {
 struct Chunk<'a> {
     /// Nearly always one.
     choices: Option<Vec<Choice>>,
-    usage: Option<Value>,
+    #[serde(borrow)]
+    usage: Option<Members<'a>>,
     #[serde(borrow)]
     service_tier: Option<Word<'a>>,
 }

@@ -1,6 +1,5 @@
 //! What an answer used, in the one normal form. A count that is missing or no count makes the usage unknown, never zero.
 
-use serde_json::Value;
 use tollgate_core::Usage;
 use tollgate_ledger::prices::ServiceTier;
 
@@ -23,41 +22,41 @@ pub(crate) struct PartialUsage {
 
 impl PartialUsage {
     /// Takes in a provider's `usage` object; counts that it leaves out stay as they were.
-    pub(crate) fn update(&mut self, endpoint: Endpoint, usage: &Value) {
-        let mut take = |place: &mut Option<u64>, path: &[&str]| match path.iter().try_fold(usage, |at, key| at.get(key))
-        {
-            None | Some(Value::Null) => {}
-            Some(count) => match count.as_u64() {
-                Some(count) => *place = Some(count),
-                None => self.malformed = true,
-            },
+    pub(crate) fn update(&mut self, endpoint: Endpoint, usage: &Members<'_>) {
+        let mut take = |place: &mut Option<u64>, from: Option<&Members<'_>>, name: &str| {
+            let Some(told) = from.and_then(|from| from.raw(name)) else { return };
+            match told.parse() {
+                Ok(count) => *place = Some(count),
+                Err(_) => self.malformed = true,
+            }
         };
+        let details = |name| usage.read::<Members<'_>>(name);
         match endpoint {
             Endpoint::ChatCompletions => {
-                take(&mut self.input, &["prompt_tokens"]);
-                take(&mut self.cached, &["prompt_tokens_details", "cached_tokens"]);
-                take(&mut self.output, &["completion_tokens"]);
-                take(&mut self.reasoning, &["completion_tokens_details", "reasoning_tokens"]);
+                take(&mut self.input, Some(usage), "prompt_tokens");
+                take(&mut self.cached, details("prompt_tokens_details").as_ref(), "cached_tokens");
+                take(&mut self.output, Some(usage), "completion_tokens");
+                take(&mut self.reasoning, details("completion_tokens_details").as_ref(), "reasoning_tokens");
             }
             Endpoint::Responses => {
-                take(&mut self.input, &["input_tokens"]);
-                take(&mut self.cached, &["input_tokens_details", "cached_tokens"]);
-                take(&mut self.output, &["output_tokens"]);
-                take(&mut self.reasoning, &["output_tokens_details", "reasoning_tokens"]);
+                take(&mut self.input, Some(usage), "input_tokens");
+                take(&mut self.cached, details("input_tokens_details").as_ref(), "cached_tokens");
+                take(&mut self.output, Some(usage), "output_tokens");
+                take(&mut self.reasoning, details("output_tokens_details").as_ref(), "reasoning_tokens");
             }
             Endpoint::Embeddings => {
-                take(&mut self.input, &["prompt_tokens"]);
+                take(&mut self.input, Some(usage), "prompt_tokens");
                 self.output = Some(0);
             }
             Endpoint::Messages | Endpoint::CountTokens => {
-                take(&mut self.input, &["input_tokens"]);
-                take(&mut self.cached, &["cache_read_input_tokens"]);
-                take(&mut self.written, &["cache_creation_input_tokens"]);
-                take(&mut self.written_1h, &["cache_creation", "ephemeral_1h_input_tokens"]);
-                take(&mut self.output, &["output_tokens"]);
+                take(&mut self.input, Some(usage), "input_tokens");
+                take(&mut self.cached, Some(usage), "cache_read_input_tokens");
+                take(&mut self.written, Some(usage), "cache_creation_input_tokens");
+                take(&mut self.written_1h, details("cache_creation").as_ref(), "ephemeral_1h_input_tokens");
+                take(&mut self.output, Some(usage), "output_tokens");
             }
         }
-        self.note_tier(usage.get("service_tier").and_then(Value::as_str));
+        self.note_tier(usage.read::<Word<'_>>("service_tier").as_ref().map(|Word(tier)| &**tier));
     }
 
     /// What the provider says it was served at; OpenAI says it beside the usage, Anthropic in it.
@@ -121,7 +120,7 @@ pub(crate) fn answer_of(endpoint: Endpoint, body: &[u8]) -> Answer {
         return Answer::default();
     };
     let mut partial = PartialUsage::default();
-    if let Some(usage) = body.read::<Value>("usage") {
+    if let Some(usage) = body.read::<Members<'_>>("usage") {
         partial.update(endpoint, &usage);
     }
     partial.note_tier(body.read::<Word<'_>>("service_tier").as_ref().map(|Word(tier)| &**tier));
@@ -130,7 +129,7 @@ pub(crate) fn answer_of(endpoint: Endpoint, body: &[u8]) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -176,6 +175,9 @@ mod tests {
             json!({"prompt_tokens": -1, "completion_tokens": 1}),
             json!({"prompt_tokens": 1.5, "completion_tokens": 1}),
             json!({"prompt_tokens": "1", "completion_tokens": 1}),
+            json!({"prompt_tokens": [1], "completion_tokens": {"all": 1}}),
+            json!({"prompt_tokens": 1e3, "completion_tokens": 1}),
+            json!(7),
             json!({"prompt_tokens": 1, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 2}}),
             json!({"prompt_tokens": 1, "completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 2}}),
             json!(null),
