@@ -44,6 +44,8 @@ impl HttpBody for Piped {
 enum End {
     /// The upstream closed it.
     Closed,
+    /// The upstream has said all, and has not closed it yet.
+    Over,
     /// The upstream's connection broke, or what came was no stream of events.
     Broke,
     /// Nothing came for too long, or it all took too long.
@@ -69,7 +71,7 @@ pub(crate) async fn pass_on(gateway: &Arc<Gateway>, mut exchange: Exchange, upst
         let mut meter = Meter::new(exchange.call.request.endpoint, exchange.call.request.usage_chunk());
         let mut upstream = upstream;
         let end = pump(&task, &mut exchange, (&mut upstream, place.backend().times), &mut meter, &sender).await;
-        finish(&task, (exchange, upstream), &mut meter, &place, &end, sender).await;
+        finish(&task, (exchange, upstream), &mut meter, place, &end, sender).await;
     });
     if poll_fn(|context| Poll::Ready(passing.as_mut().poll(context))).await.is_pending() {
         gateway.tasks.spawn(passing);
@@ -110,13 +112,13 @@ async fn pump(
         if meter.feed(&piece).is_err() {
             return End::Broke;
         }
-        let end = gather(upstream, meter).await;
-        let shown = meter.shown();
-        if end.is_none()
-            && let Some(problem) = watched.look(gateway, exchange, meter)
-        {
+        if let Some(end) = gather(upstream, meter).await {
+            return end;
+        }
+        if let Some(problem) = watched.look(gateway, exchange, meter) {
             return End::Stopped(problem);
         }
+        let shown = meter.shown();
         if !shown.is_empty() {
             match sender.try_send(shown) {
                 Ok(()) => {}
@@ -130,9 +132,6 @@ async fn pump(
                     sent = sender.send(shown) => if sent.is_err() { return End::ClientLeft },
                 },
             }
-        }
-        if let Some(end) = end {
-            return end;
         }
     }
 }
@@ -166,7 +165,7 @@ impl Silence {
 }
 
 /// Adds to a piece what has come since: where tokens come faster than they are passed on, one write carries many. It waits for
-/// nothing, and says when it came upon the end.
+/// nothing, and says when it came upon the end. What the end came with is still the meter's.
 async fn gather(upstream: &mut Arriving, meter: &mut Meter) -> Option<End> {
     for _ in 0..GATHERED {
         match poll_fn(|context| Poll::Ready(Pin::new(&mut *upstream).poll_frame(context))).await {
@@ -180,7 +179,19 @@ async fn gather(upstream: &mut Arriving, meter: &mut Meter) -> Option<End> {
             }
         }
     }
-    None
+    meter.is_over().then_some(End::Over)
+}
+
+/// How long an upstream may take to close what is over. Its connection is closed after that, which costs the next call a new one.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Waits for the upstream to close an answer that is over, so that its connection carries the next one.
+async fn await_close(gateway: &Gateway, mut upstream: Arriving) {
+    tokio::select! {
+        () = gateway.ending.cancelled() => {}
+        // What comes is no part of a stream any more.
+        _ = tokio::time::timeout(CLOSING, upstream.frame()) => {}
+    }
 }
 
 /// Turns that a told stream leaves to others before it is settled: in the first all those that are cut with it are told, in the
@@ -194,17 +205,18 @@ async fn finish(
     gateway: &Gateway,
     (exchange, upstream): (Exchange, Arriving),
     meter: &mut Meter,
-    place: &Place,
+    place: Place,
     end: &End,
     sender: mpsc::Sender<Bytes>,
 ) {
-    note_health(place, end);
+    note_health(&place, end);
+    drop(place);
     let used = used(&exchange, meter.metered());
     if matches!(end, End::Cut(_)) {
         gateway.telemetry.cut();
     }
     let ended = match end {
-        End::Closed => Ended::Answered,
+        End::Closed | End::Over => Ended::Answered,
         End::Broke => Ended::Unavailable,
         End::Stalled => Ended::TimedOut,
         End::ClientLeft | End::Cut(_) | End::Stopped(_) | End::Ending => Ended::Stopped,
@@ -213,14 +225,22 @@ async fn finish(
     match problem(gateway, end) {
         None => {
             exchange.settle(gateway, used, ended);
-            // Whatever the provider left over goes on as it came.
-            say(sender, meter.rest(), patience).await;
+            let mut last = vec![meter.shown()];
+            if matches!(end, End::Closed) {
+                // Whatever the provider left over goes on as it came.
+                last.push(meter.rest());
+            }
+            say(sender, last, patience).await;
+            if matches!(end, End::Over) {
+                await_close(gateway, upstream).await;
+            }
         }
         Some(problem) => {
             exchange.call.observed.broke(problem.code);
             let problem = verdict::with_decision(problem, &exchange.call);
             let event = problem.event(exchange.call.request.endpoint, meter.next_number());
-            let last = format!("{}{event}", meter.separator());
+            let shown = meter.shown();
+            let last = vec![shown, format!("{}{event}", meter.separator()).into()];
             let settled = async {
                 for _ in 0..TURNS_OF_OTHERS {
                     tokio::task::yield_now().await;
@@ -228,14 +248,14 @@ async fn finish(
                 drop(upstream);
                 exchange.settle(gateway, used, ended);
             };
-            tokio::join!(say(sender, last.into(), patience), settled);
+            tokio::join!(say(sender, last, patience), settled);
         }
     }
 }
 
 fn note_health(place: &Place, end: &End) {
     match end {
-        End::Closed => place.backend().answered(),
+        End::Closed | End::Over => place.backend().answered(),
         End::Broke | End::Stalled => place.backend().failed(clock::now_ms(), None),
         End::ClientLeft | End::Cut(_) | End::Stopped(_) | End::Ending => {}
     }
@@ -244,7 +264,7 @@ fn note_health(place: &Place, end: &End) {
 /// What the client is told, where it was not the provider that ended the stream and somebody is there to hear it.
 fn problem(gateway: &Gateway, end: &End) -> Option<Problem> {
     Some(match end {
-        End::Closed | End::ClientLeft => return None,
+        End::Closed | End::Over | End::ClientLeft => return None,
         End::Broke => Problem::new(502, "upstream-broke", "the provider's stream broke off", NextAction::Stop),
         End::Stalled => Problem::new(504, "upstream-stalled", "the provider stopped sending", NextAction::Stop),
         End::Stopped(problem) => problem.clone(),
@@ -253,11 +273,16 @@ fn problem(gateway: &Gateway, end: &End) -> Option<Problem> {
     })
 }
 
-/// The last piece, after which the body ends. Whoever does not take it in time sees its connection end.
-async fn say(sender: mpsc::Sender<Bytes>, last: Bytes, patience: Duration) {
-    if !last.is_empty() {
-        let _ = tokio::time::timeout(patience, sender.send(last)).await;
-    }
+/// The last pieces, after which the body ends. Whoever does not take them in time sees its connection end.
+async fn say(sender: mpsc::Sender<Bytes>, last: Vec<Bytes>, patience: Duration) {
+    let sent = async {
+        for piece in last.into_iter().filter(|piece| !piece.is_empty()) {
+            if sender.send(piece).await.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(patience, sent).await;
 }
 
 /// What a stream used: as told, else the input as told or estimated and the output as counted.

@@ -46,6 +46,7 @@ async fn a_backend_that_speaks_something_else_is_told_as_broken() {
     let site = site_before(&backend, Plan::of(&[]).times).await;
     let speaking = async {
         let (mut stream, _) = backend.accept().await.expect("a connection");
+        read_request(&mut stream).await;
         stream.write_all(b"\x01\x02 what is this\r\n\r\n").await.expect("room for it");
         stream
     };
@@ -54,6 +55,45 @@ async fn a_backend_that_speaks_something_else_is_told_as_broken() {
     drop(stream);
     let (entries, _, _) = site.end().await;
     assert_eq!(entries.count("estimate"), 1);
+}
+
+/// Reads a request that ends in a closing brace.
+async fn read_request(stream: &mut TcpStream) {
+    let mut read = Vec::new();
+    while !read.ends_with(b"}") {
+        assert_ne!(stream.read_buf(&mut read).await.expect("a request"), 0, "the connection was closed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_over_does_not_wait_for_its_provider_to_close_it() {
+    let backend = listener().await;
+    let site = site_before(&backend, Plan::of(&[]).times).await;
+    let body = BODY.replacen('{', "{\"stream\":true,", 1);
+    let events = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\n\
+                  data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}\n\ndata: [DONE]\n\n";
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    let said = format!("{head}{:x}\r\n{events}\r\n", events.len());
+    for closes in [true, false] {
+        let speaking = async {
+            let (mut stream, _) = backend.accept().await.expect("a connection");
+            read_request(&mut stream).await;
+            stream.write_all(said.as_bytes()).await.expect("room for it");
+            stream
+        };
+        let (answer, mut stream) = tokio::join!(site.post(OPENAI, &[], &body), speaking);
+        assert!(answer.text.ends_with("data: [DONE]\n\n"), "{}", answer.text);
+        if closes {
+            stream.write_all(b"0\r\n\r\n").await.expect("room for it");
+        }
+        let closed = tokio::time::timeout(Duration::from_secs(2), stream.read(&mut [0])).await;
+        assert_eq!(
+            closed.map_or("kept for the next call", |_| "closed"),
+            if closes { "kept for the next call" } else { "closed" }
+        );
+    }
+    let (entries, _, _) = site.end().await;
+    assert_eq!((entries.count("dispatch"), entries.count("post"), entries.count("estimate")), (2, 2, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -131,8 +131,11 @@ fn one_decision_of_so_many_is_compared() {
     let mut configuration = parsed(&numbered(1));
     configuration.candidate.every = 4;
     propose(&told, &configuration);
-    for _ in 0..12 {
+    for _ in 0..400 {
         let _ = told.host.decide(&dispatch);
     }
-    assert_eq!(told.host.candidate().expect("under way").compared, 2, "the first four set the pace");
+    let compared = told.host.candidate().expect("under way").compared;
+    // Each processor that this thread was on keeps a pace of its own, and the first four set it.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    assert!((99 - 2 * processors..100).contains(&compared), "{compared} of 400, one in four");
 }

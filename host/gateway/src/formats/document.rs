@@ -20,7 +20,6 @@ const EXPECTED_MEMBERS: usize = 8;
 pub(crate) struct Document {
     source: Bytes,
     members: Vec<(String, Range<usize>)>,
-    edits: Vec<(String, String)>,
 }
 
 /// Why a body was not taken.
@@ -73,7 +72,7 @@ impl Document {
             let from = value.get().as_ptr().addr() - start;
             members.push((name.into_owned(), from..from + value.get().len()));
         }
-        Ok(Self { source, members, edits: Vec::new() })
+        Ok(Self { source, members })
     }
 
     /// A member as it was sent.
@@ -92,31 +91,25 @@ impl Document {
         &self.source
     }
 
-    /// Replaces or adds a member.
-    pub(crate) fn set(&mut self, name: &str, value: &serde_json::Value) {
-        self.edits.retain(|(edited, _)| edited != name);
-        self.edits.push((name.to_owned(), value.to_string()));
-    }
-
-    /// The body with its changes; the very bytes that were sent where there are none.
-    pub(crate) fn to_bytes(&self) -> Bytes {
-        if self.edits.is_empty() {
+    /// The body with members replaced or added, each once; the very bytes that were sent where there are none.
+    pub(crate) fn with(&self, edits: &[(&str, String)]) -> Bytes {
+        if edits.is_empty() {
             return self.source.clone();
         }
         let mut out = Vec::with_capacity(self.source.len() + 64);
         let open = self.source.iter().position(|byte| *byte == b'{').map_or(0, |at| at + 1);
         out.extend_from_slice(&self.source[..open]);
         let known = |name: &str| self.members.iter().any(|(member, _)| member == name);
-        let mut added = self.edits.iter().filter(|(name, _)| !known(name)).peekable();
+        let mut added = edits.iter().filter(|(name, _)| !known(name)).peekable();
         while let Some((name, value)) = added.next() {
-            out.extend_from_slice(format!("{}:{value}", serde_json::Value::from(name.as_str())).as_bytes());
+            out.extend_from_slice(format!("{}:{value}", serde_json::Value::from(*name)).as_bytes());
             if added.peek().is_some() || !self.members.is_empty() {
                 out.push(b',');
             }
         }
         let mut copied = open;
         for (name, range) in &self.members {
-            if let Some((_, value)) = self.edits.iter().find(|(edited, _)| edited == name) {
+            if let Some((_, value)) = edits.iter().find(|(edited, _)| edited == name) {
                 out.extend_from_slice(&self.source[copied..range.start]);
                 out.extend_from_slice(value.as_bytes());
                 copied = range.end;
@@ -167,12 +160,11 @@ mod tests {
     fn what_need_not_change_keeps_its_bytes() {
         let text =
             "{ \"temperature\" : 1.50, \"model\":\"a\" ,\"seed\":12345678901234567890123,\n\"x\":{\"y\":[1 , 2]} }";
-        let mut document = parse(text).unwrap();
-        assert_eq!(document.to_bytes(), text, "without a change it is what was sent");
-        document.set("model", &json!("b"));
-        document.set("max_tokens", &json!(7));
+        let document = parse(text).unwrap();
+        assert_eq!(document.with(&[]), text, "without a change it is what was sent");
+        let changed = document.with(&[("model", json!("b").to_string()), ("max_tokens", json!(7).to_string())]);
         let expected = text.replace("\"a\"", "\"b\"").replacen('{', "{\"max_tokens\":7,", 1);
-        assert_eq!(document.to_bytes(), expected);
+        assert_eq!(changed, expected);
     }
 
     #[test]
@@ -195,9 +187,8 @@ mod tests {
 
     #[test]
     fn an_empty_object_takes_a_member() {
-        let mut document = parse(" { } ").unwrap();
-        document.set("model", &json!("b"));
-        assert_eq!(serde_json::from_slice::<Value>(&document.to_bytes()).unwrap(), json!({"model": "b"}));
+        let changed = parse(" { } ").unwrap().with(&[("model", json!("b").to_string())]);
+        assert_eq!(serde_json::from_slice::<Value>(&changed).unwrap(), json!({"model": "b"}));
     }
 
     proptest! {
@@ -208,11 +199,10 @@ mod tests {
             let before = json!(members);
             let text = if pretty { serde_json::to_string_pretty(&before).unwrap() } else { before.to_string() };
             let name = members.keys().nth(at).cloned().unwrap_or_else(|| "new".to_owned());
-            let mut document = parse(&text).unwrap();
-            document.set(&name, &json!("changed"));
+            let changed = parse(&text).unwrap().with(&[(&name, json!("changed").to_string())]);
             let mut expected = before;
             expected[&name] = json!("changed");
-            prop_assert_eq!(serde_json::from_slice::<Value>(&document.to_bytes()).unwrap(), expected);
+            prop_assert_eq!(serde_json::from_slice::<Value>(&changed).unwrap(), expected);
         }
     }
 }

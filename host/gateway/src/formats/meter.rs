@@ -41,6 +41,8 @@ pub(crate) struct Meter {
     /// A choice has come to its end.
     stopped: bool,
     finished: bool,
+    /// The event came that ends every stream of its format.
+    over: bool,
     ends_in_return: bool,
     /// The number of the next event, in a format that counts them.
     next_number: u64,
@@ -72,6 +74,7 @@ impl Meter {
             delta_bytes: 0,
             stopped: false,
             finished: false,
+            over: false,
             ends_in_return: false,
             next_number: 0,
         }
@@ -121,6 +124,11 @@ impl Meter {
         self.next_number
     }
 
+    /// Whether nothing comes any more, by its format, however long the provider keeps the answer open.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// The output so far in tokens, at least: each piece of text is one or more.
     pub(crate) const fn at_least(&self) -> u64 {
         self.deltas
@@ -138,6 +146,7 @@ impl Meter {
 
     fn take(&mut self, data: &[u8]) -> UsageChunk {
         if data == b"[DONE]" {
+            self.over = true;
             return UsageChunk::Shown;
         }
         if self.endpoint == Endpoint::ChatCompletions {
@@ -182,6 +191,7 @@ impl Meter {
             self.count(event);
         }
         let last = matches!(&*kind, "response.completed" | "response.incomplete" | "response.failed");
+        self.over |= last;
         let Some(response) = event.read::<Members<'_>>("response").filter(|_| last) else { return };
         self.usage.note_tier(response.read::<Word<'_>>("service_tier").as_ref().map(|Word(tier)| &**tier));
         if let Some(usage) = response.read::<Members<'_>>("usage") {
@@ -200,6 +210,7 @@ impl Meter {
             "content_block_delta" => self.count(event),
             // The last word on the output: what follows says only that the message has ended.
             "message_delta" => self.finished = usage.is_some(),
+            "message_stop" => self.over = true,
             _ => {}
         }
     }

@@ -120,21 +120,25 @@ impl ModelRequest {
 
     /// The body for a model: what the caller sent, with only what a decision changed.
     pub(crate) fn body_for(&self, model: &str, output_cap: Option<u32>) -> Bytes {
-        let mut document = self.document.clone();
+        let mut edits = Vec::new();
         if model != self.model {
-            document.set("model", &json!(model));
+            edits.push(("model", json!(model).to_string()));
         }
         let cap = output_cap.map(u64::from).filter(|cap| self.max_tokens.is_none_or(|asked| asked > *cap));
         if let (Some(member), Some(cap)) = (self.output_limit_member(), cap) {
-            document.set(member, &json!(cap));
+            edits.push((member, cap.to_string()));
         }
         if self.stream && self.usage_chunk() == UsageChunk::Hidden {
-            let mut options: Map<String, Value> =
-                self.document.read("stream_options").ok().flatten().unwrap_or_default();
-            options.insert("include_usage".to_owned(), true.into());
-            document.set("stream_options", &options.into());
+            let asking = match self.document.read::<Map<String, Value>>("stream_options").ok().flatten() {
+                Some(mut options) => {
+                    options.insert("include_usage".to_owned(), true.into());
+                    Value::from(options).to_string()
+                }
+                None => r#"{"include_usage":true}"#.to_owned(),
+            };
+            edits.push(("stream_options", asking));
         }
-        document.to_bytes()
+        self.document.with(&edits)
     }
 
     /// What the caller uses to limit the output; `max_tokens` of OpenAI is the older word, which other servers know alone.

@@ -122,7 +122,8 @@ impl Keys {
     /// Who sends a request.
     pub(crate) fn caller(&self, headers: &HeaderMap, now_ms: u64) -> Result<Caller, AccessError> {
         let ring = self.ring.load();
-        let given = || secrets(headers);
+        let given = secrets(headers);
+        let given = || given.iter().flatten().copied();
         if let Some(key) = given().find_map(|secret| ring.key_of(secret, now_ms)) {
             return Ok(Caller::Holder(key));
         }
@@ -130,7 +131,7 @@ impl Keys {
         let ours = given().any(|secret| secret.starts_with(SECRET_PREFIX.as_bytes()));
         match given().next() {
             _ if !ours && !self.required.load(Ordering::Relaxed) && ring.keys == 0 => {
-                Ok(Caller::Anyone(name_of_foreign(headers)))
+                Ok(Caller::Anyone(name_of_foreign(given().next())))
             }
             None => Err(AccessError::Missing),
             Some(_) => Err(AccessError::Invalid),
@@ -185,15 +186,15 @@ impl Ring {
 }
 
 /// What a request proves itself by, in the places where SDKs put their key.
-fn secrets(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let bare = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
-    let bearer = bare(header::AUTHORIZATION.as_str()).map(|value| value.strip_prefix(b"Bearer ").unwrap_or(value));
-    [bare(KEY_HEADER), bare("x-api-key"), bearer].into_iter().flatten()
+fn secrets(headers: &HeaderMap) -> [Option<&[u8]>; 3] {
+    let [own, bare, bearer] = [headers.get(KEY_HEADER), headers.get("x-api-key"), headers.get(header::AUTHORIZATION)]
+        .map(|value| value.map(HeaderValue::as_bytes));
+    [own, bare, bearer.map(|value| value.strip_prefix(b"Bearer ").unwrap_or(value))]
 }
 
 /// What a provider's key is called here: the beginning of its SHA-256, which says nothing about it.
-fn name_of_foreign(headers: &HeaderMap) -> String {
-    let Some(secret) = secrets(headers).next() else { return "anonymous".to_owned() };
+fn name_of_foreign(secret: Option<&[u8]>) -> String {
+    let Some(secret) = secret else { return "anonymous".to_owned() };
     let hash = SecretHash::of(secret).to_string();
     format!("key-{}", hash.get(..12).unwrap_or_default())
 }
