@@ -204,10 +204,11 @@ impl HttpBody for Arriving {
             let _ = connection.drive(context);
             frame = Pin::new(&mut self.body).poll_frame(context);
         }
-        if let Poll::Ready(None) = frame
-            && let Some(connection) = self.connection.take()
-        {
-            self.pool.give_back(connection);
+        match (&frame, self.connection.take()) {
+            (Poll::Ready(None), Some(connection)) => self.pool.give_back(connection),
+            (Poll::Ready(Some(Ok(_))) | Poll::Pending, connection) => self.connection = connection,
+            // One that broke is closed.
+            (Poll::Ready(Some(Err(_)) | None), _) => {}
         }
         frame
     }

@@ -169,14 +169,13 @@ impl Silence {
 async fn gather(upstream: &mut Arriving, meter: &mut Meter) -> Option<End> {
     for _ in 0..GATHERED {
         match poll_fn(|context| Poll::Ready(Pin::new(&mut *upstream).poll_frame(context))).await {
-            Poll::Pending => break,
+            Poll::Ready(Some(Ok(frame)))
+                if meter.feed(frame.data_ref().map(Bytes::as_ref).unwrap_or_default()).is_ok() => {}
             Poll::Ready(None) => return Some(End::Closed),
-            Poll::Ready(Some(Err(_))) => return Some(End::Broke),
-            Poll::Ready(Some(Ok(frame))) => {
-                if meter.feed(&frame.into_data().unwrap_or_default()).is_err() {
-                    return Some(End::Broke);
-                }
-            }
+            Poll::Pending => break,
+            // What breaks behind the end breaks nothing.
+            Poll::Ready(Some(_)) if meter.is_over() => break,
+            Poll::Ready(Some(_)) => return Some(End::Broke),
         }
     }
     meter.is_over().then_some(End::Over)
