@@ -18,6 +18,8 @@ use crate::{Gateway, clock, stream, verdict};
 /// The largest answer that is read whole, in bytes; far beyond what any model writes in one.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
+const EVENT_STREAM: &[u8] = b"text/event-stream";
+
 /// What a backend's answer means.
 pub(crate) enum Answered {
     /// This goes to the caller.
@@ -74,6 +76,7 @@ pub(crate) async fn of_backend(
             let stopped = verdict::switched_off(gateway, &switch, clock::now_ms());
             return Answered::Response(problem(&stopped, Some(api)));
         }
+        () = gateway.ending.cancelled() => return Answered::Response(lost(gateway, exchange, Ended::Stopped)),
         read = tokio::time::timeout(place.backend().times.whole, Limited::new(body, MAX_ANSWER_BYTES).collect()) => read,
     };
     let Ok(Ok(read)) = read else {
@@ -86,7 +89,8 @@ pub(crate) async fn of_backend(
 }
 
 fn is_stream(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..EVENT_STREAM.len()));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 fn settle_whole(
@@ -118,7 +122,13 @@ fn settle_whole(
 
 /// It went, and no whole answer came: it may have cost all that was reserved. Sending it again would pay twice.
 pub(crate) fn lost(gateway: &Gateway, exchange: Exchange, ended: Ended) -> Response<Body> {
-    let told = if ended == Ended::TimedOut { too_late() } else { broke_off() };
+    let told = match ended {
+        Ended::TimedOut => too_late(),
+        Ended::Stopped => {
+            Problem::new(503, "ending", "the gateway ended before the provider answered", NextAction::Stop)
+        }
+        _ => broke_off(),
+    };
     end_with(gateway, exchange, &told, Used::Unknown, ended)
 }
 
@@ -140,7 +150,9 @@ pub(crate) fn not_reached() -> Problem {
 }
 
 fn end_with(gateway: &Gateway, exchange: Exchange, told: &Problem, used: Used, ended: Ended) -> Response<Body> {
-    if let Some(backend) = gateway.upstream.backend(exchange.candidate.backend) {
+    if ended != Ended::Stopped
+        && let Some(backend) = gateway.upstream.backend(exchange.candidate.backend)
+    {
         backend.failed(clock::now_ms(), None);
     }
     let response =

@@ -46,7 +46,7 @@ pub(crate) enum Ended {
     Refused { fingerprint: u64 },
     /// No answer in time.
     TimedOut,
-    /// A switch or the caller ended it.
+    /// A switch, the caller or the end of the gateway ended it.
     Stopped,
 }
 
@@ -55,6 +55,7 @@ impl From<Loss> for Ended {
         match loss {
             Loss::TimedOut => Self::TimedOut,
             Loss::Broken => Self::Unavailable,
+            Loss::Ending => Self::Stopped,
         }
     }
 }

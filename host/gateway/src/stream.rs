@@ -224,11 +224,10 @@ async fn finish(
     match problem(gateway, end) {
         None => {
             exchange.settle(gateway, used, ended);
-            let mut last = vec![meter.shown()];
-            if matches!(end, End::Closed) {
-                // Whatever the provider left over goes on as it came.
-                last.push(meter.rest());
-            }
+            let shown = meter.shown();
+            // Whatever the provider left over goes on as it came; where it is over, the line has its whole end.
+            let rest = if matches!(end, End::Over) { meter.separator().into() } else { meter.rest() };
+            let last = vec![shown, rest];
             say(sender, last, patience).await;
             if matches!(end, End::Over) {
                 await_close(gateway, upstream).await;

@@ -112,6 +112,8 @@ pub(crate) enum Sent {
 pub(crate) enum Loss {
     TimedOut,
     Broken,
+    /// The gateway is ending.
+    Ending,
 }
 
 /// Why an answer did not begin.
@@ -173,6 +175,7 @@ pub(crate) async fn send(gateway: &Gateway, exchange: &Exchange, permit: Permit,
         Poll::Pending => tokio::select! {
             biased;
             switch = gateway.cut(dispatch, candidate) => return Sent::Cut(switch),
+            () = gateway.ending.cancelled() => return Sent::Lost(Loss::Ending),
             answered = asking => answered,
         },
     };

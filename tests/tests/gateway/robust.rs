@@ -95,6 +95,23 @@ async fn a_stream_that_is_over_does_not_wait_for_its_provider_to_close_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_ends_answers_and_settles_what_is_at_the_provider() {
+    let backend = listener().await;
+    let site = site_before(&backend, Times { drain: Duration::ZERO, ..Plan::of(&[]).times }).await;
+    let mut client = TcpStream::connect(site.address()).await.expect("a connection");
+    let request = format!("POST {OPENAI} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
+    client.write_all(request.as_bytes()).await.expect("room for a request");
+    let (mut stream, _) = backend.accept().await.expect("a connection");
+    read_request(&mut stream).await;
+    let (entries, _, _) = site.end().await;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("\"ending\""), "{answer}");
+    assert!(answer.contains("x-should-retry: false"), "sending it again would pay twice: {answer}");
+    assert_eq!((entries.count("dispatch"), entries.count("estimate")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn half_an_answer_is_never_taken_for_the_whole() {
     let site = Site::open(&Plan::of(&[MODELS, POLICIES, BUDGET])).await;
     for path in [OPENAI, ANTHROPIC] {

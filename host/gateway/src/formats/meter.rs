@@ -40,6 +40,8 @@ pub(crate) struct Meter {
     delta_bytes: u64,
     /// A choice has come to its end.
     stopped: bool,
+    /// The last chunk told the usage so far.
+    told_last: bool,
     finished: bool,
     /// The event came that ends every stream of its format.
     over: bool,
@@ -73,6 +75,7 @@ impl Meter {
             deltas: 0,
             delta_bytes: 0,
             stopped: false,
+            told_last: false,
             finished: false,
             over: false,
             ends_in_return: false,
@@ -80,8 +83,11 @@ impl Meter {
         }
     }
 
-    /// Takes in bytes of the upstream.
+    /// Takes in bytes of the upstream. Behind the event that ends the stream there is nothing, whatever comes.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), EventTooLarge> {
+        if self.over {
+            return Ok(());
+        }
         let mut events = std::mem::take(&mut self.events);
         events.push(bytes);
         let found = self.take_events(&mut events);
@@ -90,7 +96,9 @@ impl Meter {
     }
 
     fn take_events(&mut self, events: &mut Events) -> Result<(), EventTooLarge> {
-        while let Some(event) = events.next_event()? {
+        while !self.over
+            && let Some(event) = events.next_event()?
+        {
             if self.take(&data(events.bytes(event.clone()))) == UsageChunk::Hidden {
                 self.hidden.push(event);
             }
@@ -108,13 +116,13 @@ impl Meter {
         shown
     }
 
-    /// What the upstream left over when it closed the stream.
+    /// What the upstream left over when it closed the stream; nothing where that was over.
     pub(crate) fn rest(&mut self) -> Bytes {
-        self.events.rest()
+        if self.over { Bytes::new() } else { self.events.rest() }
     }
 
-    /// What has to stand before an event of our own, so that it is one: some readers do not take a lone return for a line's
-    /// end, and the feed that belongs to it was held back.
+    /// What has to stand behind what was shown, so that an end or an event of our own can follow: some readers do not take a lone
+    /// return for a line's end, and the feed that belongs to it was held back.
     pub(crate) const fn separator(&self) -> &'static str {
         if self.ends_in_return { "\n" } else { "" }
     }
@@ -129,16 +137,16 @@ impl Meter {
         self.over
     }
 
-    /// The output so far in tokens, at least: each piece of text is one or more.
-    pub(crate) const fn at_least(&self) -> u64 {
-        self.deltas
+    /// The output so far in tokens, at least: each piece of text is one or more, and a provider may have told of more.
+    pub(crate) fn at_least(&self) -> u64 {
+        self.deltas.max(self.usage.output_so_far())
     }
 
     pub(crate) fn metered(&self) -> Metered {
         Metered {
             usage: if self.finished { self.usage.whole(self.endpoint) } else { None },
             input: self.usage.input(self.endpoint),
-            counted_output: self.deltas.max(self.delta_bytes.div_ceil(BYTES_PER_OUTPUT_TOKEN)),
+            counted_output: self.at_least().max(self.delta_bytes.div_ceil(BYTES_PER_OUTPUT_TOKEN)),
             tier: self.usage.tier(),
             finished: self.finished,
         }
@@ -147,6 +155,8 @@ impl Meter {
     fn take(&mut self, data: &[u8]) -> UsageChunk {
         if data == b"[DONE]" {
             self.over = true;
+            // What was told so far is the whole of it if nothing came behind it.
+            self.finished |= self.told_last;
             return UsageChunk::Shown;
         }
         if self.endpoint == Endpoint::ChatCompletions {
@@ -171,6 +181,7 @@ impl Meter {
             self.count_text(*delta);
             self.stopped |= finish_reason.is_some();
         }
+        self.told_last = chunk.usage.is_some();
         let Some(usage) = &chunk.usage else {
             return UsageChunk::Shown;
         };
@@ -312,6 +323,20 @@ mod tests {
     }
 
     #[test]
+    fn behind_the_end_there_is_nothing_however_it_comes() {
+        let more = format!(
+            "{OPENAI}data: {{\"choices\":[],\"usage\":{{\"prompt_tokens\":1,\"completion_tokens\":1}}}}\n\ndata: x"
+        );
+        let whole = read(Endpoint::ChatCompletions, UsageChunk::Shown, OPENAI, OPENAI.len());
+        for piece in [1, 40, more.len()] {
+            let mut meter = Meter::new(Endpoint::ChatCompletions, UsageChunk::Shown);
+            more.as_bytes().chunks(piece).for_each(|bytes| meter.feed(bytes).unwrap());
+            assert_eq!((meter.shown(), meter.rest(), meter.is_over()), (whole.0.clone().into(), Bytes::new(), true));
+            assert_eq!(meter.metered(), whole.1);
+        }
+    }
+
+    #[test]
     fn what_comes_together_goes_on_together() {
         let mut meter = Meter::new(Endpoint::ChatCompletions, UsageChunk::Hidden);
         for piece in OPENAI.as_bytes().chunks(40) {
@@ -365,6 +390,12 @@ mod tests {
             5,
         );
         assert_eq!(whole.usage.map(|usage| usage.output), Some(2));
+        // Nobody says why it ended, and the last chunk tells all: reasoning that is not shown, too.
+        let told = chunk("a", "null", 1) + &chunk("b", "null", 180);
+        let (_, broken) = read(Endpoint::ChatCompletions, UsageChunk::Hidden, &told, 5);
+        assert_eq!((broken.usage, broken.counted_output), (None, 180), "what was told is not forgotten");
+        let (_, over) = read(Endpoint::ChatCompletions, UsageChunk::Hidden, &(told + "data: [DONE]\n\n"), 5);
+        assert_eq!(over.usage.map(|usage| usage.output), Some(180));
     }
 
     #[test]

@@ -74,6 +74,11 @@ impl PartialUsage {
         self.tier.unwrap_or_default()
     }
 
+    /// The output as told so far, in tokens.
+    pub(crate) fn output_so_far(&self) -> u64 {
+        self.output.unwrap_or(0)
+    }
+
     /// The input as told so far, in the normal form; Anthropic tells it at the beginning of a stream.
     pub(crate) fn input(&self, endpoint: Endpoint) -> Option<Usage> {
         if self.malformed {
