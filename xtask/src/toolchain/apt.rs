@@ -38,7 +38,7 @@ pub(super) fn own_sources() -> Result<Vec<Source>> {
             bail!("apt-get indextargets printed `{line}`");
         };
         let source = Source { site: site.to_owned(), suite: suite.to_owned() };
-        // Where the system's lists were never fetched the origin is not known, and its placeholder stays.
+        // apt does not know the origin where the system's lists were never fetched, and prints `$(ORIGIN)` as it was asked.
         let may_be_debian = matches!(origin, "Debian" | "" | "$(ORIGIN)");
         if may_be_debian && !sources.contains(&source) {
             sources.push(source);

@@ -176,7 +176,7 @@ impl Meter {
 
     /// The usage comes in one extra chunk without choices, which may never come; the answer is whole without it.
     fn take_chunk(&mut self, chunk: &Chunk<'_>) -> UsageChunk {
-        self.usage.note_tier(chunk.service_tier.as_ref().map(|Word(tier)| &**tier));
+        self.usage.note_tier(chunk.service_tier.as_ref());
         for Choice { delta, finish_reason } in chunk.choices.iter().flatten() {
             self.count_text(*delta);
             self.stopped |= finish_reason.is_some();
@@ -204,7 +204,7 @@ impl Meter {
         let last = matches!(&*kind, "response.completed" | "response.incomplete" | "response.failed");
         self.over |= last;
         let Some(response) = event.read::<Members<'_>>("response").filter(|_| last) else { return };
-        self.usage.note_tier(response.read::<Word<'_>>("service_tier").as_ref().map(|Word(tier)| &**tier));
+        self.usage.note_tier(response.read::<Word<'_>>("service_tier").as_ref());
         if let Some(usage) = response.read::<Members<'_>>("usage") {
             self.usage.update(self.endpoint, &usage);
             self.finished = true;

@@ -56,12 +56,12 @@ impl PartialUsage {
                 take(&mut self.output, Some(usage), "output_tokens");
             }
         }
-        self.note_tier(usage.read::<Word<'_>>("service_tier").as_ref().map(|Word(tier)| &**tier));
+        self.note_tier(usage.read::<Word<'_>>("service_tier").as_ref());
     }
 
     /// What the provider says it was served at; OpenAI says it beside the usage, Anthropic in it.
-    pub(crate) fn note_tier(&mut self, word: Option<&str>) {
-        match word {
+    pub(super) fn note_tier(&mut self, word: Option<&Word<'_>>) {
+        match word.map(|Word(word)| &**word) {
             Some("priority") => self.tier = Some(ServiceTier::Priority),
             Some("flex") => self.tier = Some(ServiceTier::Flex),
             Some("batch") => self.tier = Some(ServiceTier::Batch),
@@ -128,7 +128,7 @@ pub(crate) fn answer_of(endpoint: Endpoint, body: &[u8]) -> Answer {
     if let Some(usage) = body.read::<Members<'_>>("usage") {
         partial.update(endpoint, &usage);
     }
-    partial.note_tier(body.read::<Word<'_>>("service_tier").as_ref().map(|Word(tier)| &**tier));
+    partial.note_tier(body.read::<Word<'_>>("service_tier").as_ref());
     Answer { usage: partial.whole(endpoint), tier: partial.tier() }
 }
 
