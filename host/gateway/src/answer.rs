@@ -54,7 +54,7 @@ pub(crate) async fn of_backend(
     let (parts, body) = answer.into_parts();
     let mut response = Response::new(whole(Bytes::new()));
     *response.status_mut() = parts.status;
-    *response.headers_mut() = passed_on(&parts.headers);
+    *response.headers_mut() = passed_on(parts.headers);
     set_header(&mut response, "x-tollgate-decision", &exchange.call.decision_name());
     set_header(&mut response, "x-tollgate-model", &exchange.model);
     set_header(&mut response, "x-tollgate-backend", &place.backend().name);
@@ -64,7 +64,7 @@ pub(crate) async fn of_backend(
     if exchange.dispatch.waited_ms > 0 {
         set_header(&mut response, "x-tollgate-waited-ms", &exchange.dispatch.waited_ms.to_string());
     }
-    if parts.status.is_success() && is_stream(&parts.headers) {
+    if parts.status.is_success() && is_stream(response.headers()) {
         *response.body_mut() = stream::pass_on(gateway, exchange, body, place).await;
         return Answered::Response(response);
     }
@@ -85,7 +85,7 @@ pub(crate) async fn of_backend(
     };
     let bytes = read.to_bytes();
     *response.body_mut() = whole(bytes.clone());
-    settle_whole(gateway, exchange, &place, (parts.status, &parts.headers), &bytes, response)
+    settle_whole(gateway, exchange, &place, &bytes, response)
 }
 
 fn is_stream(headers: &HeaderMap) -> bool {
@@ -97,10 +97,10 @@ fn settle_whole(
     gateway: &Gateway,
     exchange: Exchange,
     place: &Place,
-    (status, headers): (StatusCode, &HeaderMap),
     bytes: &[u8],
     response: Response<Body>,
 ) -> Answered {
+    let status = response.status();
     if status.is_success() {
         place.backend().answered();
         let answer = answer_of(exchange.call.request.endpoint, bytes);
@@ -111,7 +111,7 @@ fn settle_whole(
     }
     // 408, 409 and 5xx say nothing about the request; 429 is load, whoever causes it.
     if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
-        place.backend().failed(clock::now_ms(), retry_after_ms(headers));
+        place.backend().failed(clock::now_ms(), retry_after_ms(response.headers()));
         exchange.settle(gateway, Used::Nothing, Ended::Unavailable);
         return Answered::Elsewhere(response);
     }

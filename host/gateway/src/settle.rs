@@ -60,9 +60,28 @@ impl From<Loss> for Ended {
     }
 }
 
+/// A dispatch that is settled, before the kill switches have seen what it cost.
+#[must_use = "a runaway that nobody looks at goes on"]
+pub(crate) struct Posted {
+    call: Arc<Call>,
+    dispatch: Dispatch,
+}
+
+impl Posted {
+    /// Lets them see it.
+    pub(crate) fn show(self, gateway: &Gateway) {
+        attended::posted(gateway, &self.call, self.dispatch);
+    }
+}
+
 impl Exchange {
-    /// Ends it: posts what it cost, and records what became of it.
+    /// Ends it: posts what it cost, records what became of it, and shows it to the kill switches.
     pub(crate) fn settle(self, gateway: &Gateway, used: Used, ended: Ended) {
+        self.post(gateway, used, ended).show(gateway);
+    }
+
+    /// [`Self::settle`] but for its last step, which nobody has to wait for.
+    pub(crate) fn post(self, gateway: &Gateway, used: Used, ended: Ended) -> Posted {
         let ended_ms = clock::now_ms();
         let settlement = self.cost(gateway, used);
         gateway.telemetry.settled(&gateway.host, &self, used, ended, settlement);
@@ -78,7 +97,7 @@ impl Exchange {
         if !self.call.request.endpoint.is_free() {
             gateway.accounts.record(&report);
         }
-        attended::posted(gateway, &self.call, self.dispatch);
+        Posted { call: self.call, dispatch: self.dispatch }
     }
 
     /// What switches look at, without what else is known of the dispatch.

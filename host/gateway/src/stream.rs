@@ -223,12 +223,17 @@ async fn finish(
     let patience = gateway.settings.times.last_word;
     match problem(gateway, end) {
         None => {
-            exchange.settle(gateway, used, ended);
+            let posted = exchange.post(gateway, used, ended);
             let shown = meter.shown();
             // Whatever the provider left over goes on as it came; where it is over, the line has its whole end.
             let rest = if matches!(end, End::Over) { meter.separator().into() } else { meter.rest() };
             let last = vec![shown, rest];
-            say(sender, last, patience).await;
+            let showing = async {
+                // Its connection writes the end before.
+                tokio::task::yield_now().await;
+                posted.show(gateway);
+            };
+            tokio::join!(say(sender, last, patience), showing);
             if matches!(end, End::Over) {
                 await_close(gateway, upstream).await;
             }

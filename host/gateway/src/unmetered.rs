@@ -83,7 +83,7 @@ pub(crate) async fn pass(
     *onward.uri_mut() = below(place.backend().path(), api, path)
         .parse()
         .map_err(|_| Problem::bad_request("invalid-request", "the path cannot be passed on"))?;
-    *onward.headers_mut() = passed_on(&parts.headers);
+    *onward.headers_mut() = passed_on(parts.headers);
     observed.pass_on(onward.headers_mut());
     onward.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     place.backend().authorise(onward.headers_mut());
@@ -115,7 +115,7 @@ fn pass_back(answered: Response<Arriving>, place: Place) -> Response<Body> {
     let backend = place.backend().name.clone();
     let mut response = Response::new(Held { body, _place: place }.boxed_unsync());
     *response.status_mut() = parts.status;
-    *response.headers_mut() = passed_on(&parts.headers);
+    *response.headers_mut() = passed_on(parts.headers);
     set_header(&mut response, "x-tollgate-backend", &backend);
     response
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use smallvec::SmallVec;
 use tollgate_core::Usage;
 use tollgate_ledger::prices::ServiceTier;
 
@@ -241,7 +242,7 @@ impl Meter {
 #[derive(Deserialize)]
 struct Chunk<'a> {
     /// Nearly always one.
-    choices: Option<Vec<Choice>>,
+    choices: Option<SmallVec<[Choice; 1]>>,
     #[serde(borrow)]
     usage: Option<Members<'a>>,
     #[serde(borrow)]

@@ -1,7 +1,7 @@
 //! The journal: batches in the order they were made, in two files that take turns.
 //!
-//! A record is its length and checksum (32 bits each, little endian) and the batch in postcard's format. A length of zero is the end, and a record
-//! that was cut off is one, too: whoever wrote it had no answer yet. A file begins anew when the store has all of it.
+//! A record is its length and checksum (32 bits each, little endian) and the batch in postcard's format. A length of zero is the end,
+//! and a record that was cut off is one, too: whoever wrote it had no answer yet. A file begins anew when the store has all of it.
 
 mod file;
 
@@ -118,14 +118,21 @@ pub(super) fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = bytes.split_first_chunk::<4>()?;
         let (check, rest) = rest.split_first_chunk::<4>()?;
-        let (body, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|length| *length > 0)?;
+        let (body, rest) = rest.split_at_checked(length)?;
         bytes = rest;
-        (checksum(body) == u32::from_le_bytes(*check)).then_some(body)
+        let check = u32::from_le_bytes(*check);
+        (checksum(body) == check || earlier_checksum(body) == check).then_some(body)
     })
 }
 
-/// FNV-1a: against torn writes, not against people.
+/// XXH32 with seed 0, some bytes at a time and without tables: against torn writes, not against people.
 fn checksum(bytes: &[u8]) -> u32 {
+    xxhash_rust::xxh32::xxh32(bytes, 0)
+}
+
+/// FNV-1a, what earlier builds wrote.
+fn earlier_checksum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
@@ -245,6 +252,17 @@ mod tests {
         assert_eq!(sequences(&again.read_after(0).unwrap()), (1..=12).collect::<Vec<_>>());
         again.clear().unwrap();
         assert_eq!(length("journal-0") + length("journal-1"), 2 * file::TURN_BYTES as u64);
+    }
+
+    #[test]
+    fn records_with_the_checksum_of_earlier_builds_are_read() {
+        let mut record = Vec::new();
+        encode(&batches()[1], &mut record).unwrap();
+        let (head, body) = record.split_at_mut(8);
+        head[4..].copy_from_slice(&earlier_checksum(body).to_le_bytes());
+        assert_eq!(records(&record).count(), 1);
+        record[8] ^= 1;
+        assert_eq!(records(&record).count(), 0);
     }
 
     #[test]

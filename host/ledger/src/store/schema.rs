@@ -6,10 +6,10 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// The version that this build writes; SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 5;
+pub const SCHEMA_VERSION: i64 = 6;
 
 /// Step n takes a file from version n to n + 1.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL);
      INSERT INTO state VALUES (1, 0);
      CREATE TABLE accounts (id BLOB PRIMARY KEY, budget TEXT NOT NULL, label TEXT NOT NULL) WITHOUT ROWID;
@@ -52,6 +52,10 @@ const STEPS: [&str; 5] = [
          productive INTEGER, lines_production INTEGER, lines_test INTEGER, author TEXT NOT NULL);",
     // Entries of the kind `dispatch`, which earlier builds do not know.
     "",
+    // Nobody looks for how a reservation began: the kinds are those of `EntryKind` that end one or come after its end. Between, since
+    // SQLite makes a table of a list for each row that is inserted.
+    "DROP INDEX entries_of_reservation;
+     CREATE INDEX ends_of_reservation ON entries (reservation) WHERE kind BETWEEN 3 AND 8;",
 ];
 
 /// Brings a database up to date.
@@ -136,11 +140,31 @@ mod tests {
     }
 
     #[test]
+    fn how_reservations_of_version_5_ended_is_still_found_and_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let old = Connection::open(&path).unwrap();
+        STEPS[..5].iter().for_each(|step| old.execute_batch(step).unwrap());
+        old.pragma_update(None, "user_version", 5).unwrap();
+        for entry in ["(1, 1, 9, ?1, 1, 9, 0, 0, 0)", "(2, 2, 3, ?1, 1, 0, 9, 7, 0)"] {
+            old.execute(&format!("INSERT INTO entries VALUES {entry}"), [[7_u8; 16]]).unwrap();
+        }
+        drop(old);
+        let mut store = crate::store::Sqlite::open(&path).unwrap();
+        let id = crate::book::ReservationId(u128::from_be_bytes([7; 16]));
+        let found = crate::store::Archive::resolved(&mut store, id).unwrap().unwrap();
+        assert_eq!(found.resolution, crate::book::Resolution::Posted(tollgate_core::Nanodollars::new(7)));
+        let plan = format!("EXPLAIN QUERY PLAN {}", crate::store::sqlite::ENDS_OF_RESERVATION);
+        let plan: String = store.connection().query_row(&plan, [[7_u8; 16]], |row| row.get(3)).unwrap();
+        assert!(plan.contains("ends_of_reservation"), "{plan}");
+    }
+
+    #[test]
     fn a_file_of_a_later_version_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
         let refused = crate::store::Sqlite::open(&path).map(|_| ()).unwrap_err();
-        assert_eq!(refused.to_string(), "the ledger has format 99, this build knows up to 5: use a newer Tollgate");
+        assert_eq!(refused.to_string(), "the ledger has format 99, this build knows up to 6: use a newer Tollgate");
     }
 }

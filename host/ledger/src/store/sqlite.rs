@@ -1,11 +1,11 @@
 //! The embedded database: one file in WAL mode, with full synchronisation, so that a commit that returned is on the disk.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction, params};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 use tollgate_core::{Memory, Nanodollars, Remembered};
@@ -13,7 +13,7 @@ use tollgate_core::{Memory, Nanodollars, Remembered};
 use super::held::HeldChanges;
 use super::{
     Archive, Batch, LimitChange, Line, Note, Revoked, Store, StoreError, StoredCharge, StoredReservation,
-    StoredResolution, schema,
+    StoredResolution, WindowOpened, schema,
 };
 use crate::book::{AccountId, AccountState, Balance, Bounds, EntryKind, Fold, Raise, ReservationId, Resolution};
 use crate::calls::{Call, Outcome};
@@ -31,8 +31,19 @@ pub struct Sqlite {
     charge_sets: ChargeSets,
 }
 
-/// How spent and reserved change in a window, in nanodollars.
-type Moves = HashMap<([u8; 16], u64), (i128, i128), BuildHasherDefault<Fold>>;
+/// How a reservation ended and what came after that. The kinds are those of the index, by their places in [`EntryKind::ALL`].
+pub(super) const ENDS_OF_RESERVATION: &str =
+    "SELECT kind, charge_set, spend FROM entries WHERE reservation = ?1 AND kind BETWEEN 3 AND 8 ORDER BY id";
+
+/// How spent and reserved change, in nanodollars, in all windows of a set of charges: a group has many lines and few sets.
+type Moves<'a> = HashMap<i64, Move<'a>, BuildHasherDefault<Fold>>;
+
+struct Move<'a> {
+    charges: &'a [([u8; 16], u64)],
+    spent: i128,
+    reserved: i128,
+}
+
 /// Which set of charges has which number. Accounts are halves of a SHA-256, so nobody chooses keys that fall together.
 type ChargeSets = HashMap<Vec<([u8; 16], u64)>, i64, BuildHasherDefault<Fold>>;
 
@@ -66,13 +77,9 @@ impl Store for Sqlite {
             self.charge_sets.clear();
         }
         let transaction = self.connection.transaction()?;
-        let (mut moves, mut held) = (Moves::default(), HeldChanges::default());
-        for batch in batches {
-            write(&transaction, &mut self.charge_sets, (&mut moves, &mut held), batch)?;
-        }
-        move_money(&transaction, &moves)?;
-        held.write(&transaction)?;
-        transaction.prepare_cached("UPDATE state SET applied = ?1")?.execute([stored(last.sequence)])?;
+        let mut group = Group::begin(&transaction, &mut self.charge_sets)?;
+        batches.iter().try_for_each(|batch| group.write(batch))?;
+        group.end(last.sequence)?;
         let committed = transaction.commit();
         if committed.is_err() {
             self.charge_sets.clear();
@@ -85,52 +92,93 @@ impl Store for Sqlite {
     }
 }
 
-fn write(
-    transaction: &Transaction<'_>,
-    charge_sets: &mut ChargeSets,
-    (moves, held): (&mut Moves, &mut HeldChanges),
-    batch: &Batch,
-) -> Result<(), StoreError> {
-    for opened in &batch.opened {
-        let mut account = transaction.prepare_cached("INSERT OR IGNORE INTO accounts VALUES (?1, ?2, ?3)")?;
-        account.execute(params![opened.account, opened.budget, opened.label])?;
-        let mut window =
-            transaction.prepare_cached("INSERT OR IGNORE INTO windows VALUES (?1, ?2, ?3, 0, 0, ?4, ?5)")?;
-        let (start, end, carried) = (stored(opened.start_ms), stored(opened.end_ms), stored(opened.carried));
-        window.execute(params![opened.account, start, end, carried, opened.crossed])?;
+/// What is written in one transaction.
+struct Group<'t, 'b> {
+    transaction: &'t Transaction<'t>,
+    charge_sets: &'t mut ChargeSets,
+    moves: Moves<'b>,
+    held: HeldChanges,
+    /// What every call needs is looked up once.
+    insert_entry: CachedStatement<'t>,
+    insert_call: CachedStatement<'t>,
+}
+
+impl<'t, 'b> Group<'t, 'b> {
+    fn begin(transaction: &'t Transaction<'t>, charge_sets: &'t mut ChargeSets) -> Result<Self, StoreError> {
+        let insert_entry = "INSERT INTO entries VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let insert_call =
+            "INSERT OR REPLACE INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+                           ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)";
+        Ok(Self {
+            transaction,
+            charge_sets,
+            moves: Moves::default(),
+            held: HeldChanges::default(),
+            insert_entry: transaction.prepare_cached(insert_entry)?,
+            insert_call: transaction.prepare_cached(insert_call)?,
+        })
     }
-    for line in &batch.lines {
-        let charge_set = charge_set(transaction, charge_sets, line)?;
-        let mut entry =
-            transaction.prepare_cached("INSERT INTO entries VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-        let (hold, release, spend, refund) =
-            (stored(line.hold), stored(line.release), stored(line.spend), stored(line.refund));
-        entry.execute(params![
+
+    fn write(&mut self, batch: &'b Batch) -> Result<(), StoreError> {
+        for opened in &batch.opened {
+            open_window(self.transaction, opened)?;
+        }
+        for line in &batch.lines {
+            self.write_line(line)?;
+        }
+        for crossed in &batch.crossed {
+            let statement = "UPDATE windows SET crossed = ?3 WHERE account = ?1 AND start_ms = ?2";
+            let mut update = self.transaction.prepare_cached(statement)?;
+            update.execute(params![crossed.account, stored(crossed.start_ms), crossed.crossed])?;
+        }
+        if let Some(call) = &batch.call {
+            write_call(&mut self.insert_call, call)?;
+        }
+        batch.note.as_ref().map_or(Ok(()), |note| write_note(self.transaction, note))
+    }
+
+    fn write_line(&mut self, line: &'b Line) -> Result<(), StoreError> {
+        let charge_set = charge_set(self.transaction, self.charge_sets, line)?;
+        self.insert_entry.execute(params![
             stored(line.at_ms),
             line.kind,
             line.reservation,
             charge_set,
-            hold,
-            release,
-            spend,
-            refund
+            stored(line.hold),
+            stored(line.release),
+            stored(line.spend),
+            stored(line.refund)
         ])?;
-        keep(transaction, held, line, charge_set)?;
-        for charge in &line.charges {
-            let (spent, reserved) = moves.entry(*charge).or_default();
-            *spent = spent.saturating_add(i128::from(line.spend)).saturating_sub(i128::from(line.refund));
-            *reserved = reserved.saturating_add(i128::from(line.hold)).saturating_sub(i128::from(line.release));
+        let kind = line.entry_kind().ok_or(StoreError::Damaged { what: "the kind of a line" })?;
+        if kind == EntryKind::Correct {
+            let correct = "UPDATE calls SET cost = ?2, estimated = 0 WHERE reservation = ?1";
+            let mut correct = self.transaction.prepare_cached(correct)?;
+            correct.execute(params![line.reservation, stored(line.spend)])?;
         }
+        self.held.take(kind, line, charge_set);
+        let nothing = Move { charges: &line.charges, spent: 0, reserved: 0 };
+        let Move { spent, reserved, .. } = self.moves.entry(charge_set).or_insert(nothing);
+        *spent = spent.saturating_add(i128::from(line.spend)).saturating_sub(i128::from(line.refund));
+        *reserved = reserved.saturating_add(i128::from(line.hold)).saturating_sub(i128::from(line.release));
+        Ok(())
     }
-    for crossed in &batch.crossed {
-        let mut update =
-            transaction.prepare_cached("UPDATE windows SET crossed = ?3 WHERE account = ?1 AND start_ms = ?2")?;
-        update.execute(params![crossed.account, stored(crossed.start_ms), crossed.crossed])?;
+
+    /// Writes what is written once for all of it.
+    fn end(self, last: u64) -> Result<(), StoreError> {
+        move_money(self.transaction, &self.moves)?;
+        self.held.write(self.transaction)?;
+        self.transaction.prepare_cached("UPDATE state SET applied = ?1")?.execute([stored(last)])?;
+        Ok(())
     }
-    if let Some(call) = &batch.call {
-        write_call(transaction, call)?;
-    }
-    batch.note.as_ref().map_or(Ok(()), |note| write_note(transaction, note))
+}
+
+fn open_window(transaction: &Transaction<'_>, opened: &WindowOpened) -> Result<(), StoreError> {
+    let mut account = transaction.prepare_cached("INSERT OR IGNORE INTO accounts VALUES (?1, ?2, ?3)")?;
+    account.execute(params![opened.account, opened.budget, opened.label])?;
+    let mut window = transaction.prepare_cached("INSERT OR IGNORE INTO windows VALUES (?1, ?2, ?3, 0, 0, ?4, ?5)")?;
+    let (start, end, carried) = (stored(opened.start_ms), stored(opened.end_ms), stored(opened.carried));
+    window.execute(params![opened.account, start, end, carried, opened.crossed])?;
+    Ok(())
 }
 
 fn charge_set(transaction: &Transaction<'_>, known: &mut ChargeSets, line: &Line) -> Result<i64, StoreError> {
@@ -162,25 +210,20 @@ fn charge_set(transaction: &Transaction<'_>, known: &mut ChargeSets, line: &Line
     Ok(id)
 }
 
-/// Keeps open reservations, and the cost of a call that is corrected, in step with the lines.
-fn keep(transaction: &Transaction<'_>, held: &mut HeldChanges, line: &Line, charge_set: i64) -> Result<(), StoreError> {
-    let kind = line.entry_kind().ok_or(StoreError::Damaged { what: "the kind of a line" })?;
-    if kind == EntryKind::Correct {
-        let correct = "UPDATE calls SET cost = ?2, estimated = 0 WHERE reservation = ?1";
-        transaction.prepare_cached(correct)?.execute(params![line.reservation, stored(line.spend)])?;
-    }
-    held.take(kind, line, charge_set);
-    Ok(())
-}
-
-fn move_money(transaction: &Transaction<'_>, moves: &Moves) -> Result<(), StoreError> {
+fn move_money(transaction: &Transaction<'_>, moves: &Moves<'_>) -> Result<(), StoreError> {
     // In the order of the key, so that neighbours are found in the same page.
-    let mut moves: Vec<_> = moves.iter().collect();
-    moves.sort_unstable_by_key(|(key, _)| **key);
+    let mut windows: BTreeMap<([u8; 16], u64), (i128, i128)> = BTreeMap::new();
+    for Move { charges, spent, reserved } in moves.values() {
+        for charge in *charges {
+            let (of_all, held) = windows.entry(*charge).or_default();
+            *of_all = of_all.saturating_add(*spent);
+            *held = held.saturating_add(*reserved);
+        }
+    }
     let statement =
         "UPDATE windows SET spent = spent + ?3, reserved = reserved + ?4 WHERE account = ?1 AND start_ms = ?2";
     let mut update = transaction.prepare_cached(statement)?;
-    for ((account, start_ms), (spent, reserved)) in moves {
+    for ((account, start_ms), (spent, reserved)) in &windows {
         let whole = |amount: &i128| i64::try_from(*amount).map_err(|_| StoreError::Damaged { what: "an amount" });
         if update.execute(params![account, stored(*start_ms), whole(spent)?, whole(reserved)?])? != 1 {
             return Err(StoreError::Damaged { what: "a window that was never opened" });
@@ -189,13 +232,9 @@ fn move_money(transaction: &Transaction<'_>, moves: &Moves) -> Result<(), StoreE
     Ok(())
 }
 
-fn write_call(transaction: &Transaction<'_>, call: &Call) -> Result<(), StoreError> {
+fn write_call(insert: &mut CachedStatement<'_>, call: &Call) -> Result<(), StoreError> {
     let usage = call.usage;
     let count = |value: Option<u64>| value.map(stored);
-    let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-         ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
-    )?;
     insert.execute(params![
         call.reservation,
         stored(call.started_ms),
@@ -307,8 +346,7 @@ impl Archive for Sqlite {
     }
 
     fn resolved(&mut self, id: ReservationId) -> Result<Option<StoredResolution>, StoreError> {
-        let query = "SELECT kind, charge_set, spend FROM entries WHERE reservation = ?1 ORDER BY id";
-        let mut statement = self.connection.prepare_cached(query)?;
+        let mut statement = self.connection.prepare_cached(ENDS_OF_RESERVATION)?;
         let rows =
             statement.query_map([id.0.to_be_bytes()], |row| Ok((row.get(0)?, row.get(1)?, read(row.get(2)?))))?;
         let mut found: Option<(Resolution, i64)> = None;
