@@ -195,17 +195,17 @@ impl<'a> Ruling<'a> {
         }
     }
 
-    /// Ends the routing kind: where no policy had an opinion, the cheapest usable candidate at or above the
-    /// floor is taken, the first of equals.
+    /// Ends the routing kind: where no policy had an opinion, the cheapest usable candidate at or above the floor is taken, the
+    /// first of equals; those of the model that was asked for before all others.
     pub fn settle_route(&mut self) {
         if self.is_settled() || self.chosen.is_some() {
             return;
         }
-        let floor = self.floor;
+        let (floor, asked) = (self.floor, self.dispatch.requested_model);
         let cheapest = self
             .usable_candidates()
             .filter(|(_, candidate)| candidate.tier >= floor)
-            .min_by_key(|(_, candidate)| candidate.estimated_cost);
+            .min_by_key(|(_, candidate)| (candidate.model != asked, candidate.estimated_cost));
         match cheapest {
             Some((index, _)) => self.chosen = Some(index),
             None => self.raise(Strictest::Refuse(Source::Host, Refusal::NoCandidateAtFloor)),

@@ -61,6 +61,24 @@ fn without_an_opinion_the_cheapest_at_or_above_the_floor_is_taken() {
 }
 
 #[test]
+fn without_an_opinion_the_model_that_was_asked_for_is_taken_where_it_can_be() {
+    let asking = |model| Dispatch { requested_model: Symbol::from_u32(model), ..dispatch() };
+    let taken = |dispatch: &Dispatch, verdicts: &[Verdict]| {
+        decide(dispatch, &SwitchBoard::default(), verdicts).outcome.permit().map(Permit::candidate)
+    };
+    assert_eq!([1, 2, 3, 9].map(|model| taken(&asking(model), &[])), [Some(0), Some(1), Some(2), Some(0)]);
+    let raised = [Verdict::RetryCeiling(RetryCeilingVerdict::RaiseFloor(Tier::Middle))];
+    assert_eq!(taken(&asking(1), &raised), Some(1), "it is below the floor");
+    let mut sick = asking(2);
+    sick.candidates[1].health = Health::Down;
+    assert_eq!(taken(&sick, &[]), Some(0));
+    sick.candidates.push(Candidate { backend: Symbol::from_u32(91), ..candidate(2, Tier::Middle, 90) });
+    assert_eq!(taken(&sick, &[]), Some(3), "another backend serves it");
+    let routed = [Verdict::Routing(RoutingVerdict::UseCandidate(2))];
+    assert_eq!(taken(&asking(1), &routed), Some(2));
+}
+
+#[test]
 fn a_decision_is_made_again_from_what_the_switches_covered() -> Result<(), crate::TooManySwitches> {
     let over_the_model = SwitchBoard::default().with(switch(Selector::Model(Symbol::from_u32(1))))?;
     let over_all = over_the_model.with(switch(Selector::Everything))?;

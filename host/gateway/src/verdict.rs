@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tollgate_core::{Decision, Dispatch, Outcome, Permit, PolicyKind, Reason, Refusal, Source, Switch, Tier, Unit};
+use tollgate_core::{
+    Decision, Dispatch, Outcome, Permit, PolicyKind, Reason, Refusal, RoutingVerdict, Source, Switch, Tier, Trail,
+    TrailEntry, Unit, Verdict,
+};
 use tollgate_ledger::book;
 use tollgate_runtime::Stopped;
 
@@ -98,6 +101,7 @@ pub(crate) fn act_on(gateway: &Gateway, call: &Call, dispatch: &Dispatch, decisi
     }
     let floor = decision.floor;
     let problem = match decision.outcome {
+        Outcome::Proceed(_) if is_for_nobody(call, dispatch, &decision.trail) => unknown_model(call),
         Outcome::Proceed(permit) => return Ok(Next::Go(permit)),
         Outcome::Slow { milliseconds, .. } => return Ok(Next::Wait(Duration::from_millis(u64::from(milliseconds)))),
         Outcome::Hold { by, reason } => {
@@ -116,6 +120,25 @@ pub(crate) fn act_on(gateway: &Gateway, call: &Call, dispatch: &Dispatch, decisi
     };
     gateway.accounts.count_refused(dispatch);
     Err(with_decision(problem, call))
+}
+
+/// Whether it asked for a model that is not there, and nobody has chosen another. Where policies only look on, a caller is answered
+/// by what it asked for or not at all.
+fn is_for_nobody(call: &Call, dispatch: &Dispatch, trail: &Trail) -> bool {
+    let chooses = |said: &TrailEntry| matches!(said.verdict, Verdict::Routing(RoutingVerdict::UseCandidate(_)));
+    let chosen = || trail.iter().any(|said| !said.shadow && chooses(said)) || call.identity.tier.is_some();
+    let offered = || dispatch.candidates.iter().any(|candidate| candidate.model == dispatch.requested_model);
+    // Models of a provider count tokens much alike.
+    call.request.endpoint.writes() && !chosen() && !offered()
+}
+
+fn unknown_model(call: &Call) -> Problem {
+    let detail = format!(
+        "no backend that speaks this format serves `{}` at a known price, and no policy is in force that chooses another model; \
+         `GET /v1/models` says which there are",
+        call.request.model
+    );
+    Problem::new(404, "unknown-model", detail, NextAction::ChangeRequest)
 }
 
 fn approval_needed(reason: &str) -> Problem {

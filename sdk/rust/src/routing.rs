@@ -51,7 +51,7 @@ pub enum Verdict {
     /// The candidate with this index takes it.
     UseCandidate(u32),
     /// Leaves it to other policies; where none has an opinion, the host takes the cheapest candidate at or
-    /// above the floor.
+    /// above the floor, of the requested model where there is one.
     NoOpinion,
     /// Not at all.
     Refuse(Reason),

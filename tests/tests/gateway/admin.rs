@@ -14,7 +14,7 @@ use tollgate_gateway::{AUDIT_FILE, Bounds};
 use crate::site::{Answer, MODELS, POLICIES, Plan, Site, TOKEN};
 
 const OPENAI: &str = "/v1/chat/completions";
-const BODY: &str = r#"{"model":"m","max_tokens":40,"messages":[]}"#;
+const BODY: &str = r#"{"model":"gpt-5-mini","max_tokens":40,"messages":[]}"#;
 const BUDGET: &str = "[[budget]]\nscope = \"run\"\nlimit = \"10.00 USD\"\n";
 
 async fn site() -> Site {

@@ -10,8 +10,8 @@ use crate::site::{Answer, MODELS, POLICIES, Plan, Site};
 
 const OPENAI: &str = "/v1/chat/completions";
 const ANTHROPIC: &str = "/v1/messages";
-const BODY: &str = r#"{"model":"m","max_tokens":40,"messages":[]}"#;
-const STREAM: &str = r#"{"model":"m","max_tokens":4,"stream":true,"messages":[]}"#;
+const BODY: &str = r#"{"model":"gpt-5-mini","max_tokens":40,"messages":[]}"#;
+const STREAM: &str = r#"{"model":"gpt-5-mini","max_tokens":4,"stream":true,"messages":[]}"#;
 const RUN: [(&str, &str); 2] = [("x-tollgate-run", "r"), ("x-tollgate-priority", "low")];
 const WAITING: [(&str, &str); 3] = [RUN[0], RUN[1], ("prefer", "wait=60")];
 /// What can wait needs an approval for everything; what a call can cost stays below the ceiling.

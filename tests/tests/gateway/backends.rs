@@ -11,7 +11,7 @@ use crate::site::{MODELS, POLICIES, Plan, Site, listener};
 
 const OPENAI: &str = "/v1/chat/completions";
 const ANTHROPIC: &str = "/v1/messages";
-const BODY: &str = r#"{"model":"m","max_tokens":9,"messages":[]}"#;
+const BODY: &str = r#"{"model":"gpt-5-mini","max_tokens":9,"messages":[]}"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backends_key_takes_the_callers_place_and_is_read_again_when_its_file_changes() {
@@ -88,7 +88,7 @@ async fn a_backend_that_says_it_is_not_well_is_left_alone() {
 async fn a_backend_may_have_less_time_than_others() {
     let models = MODELS.replace("api = \"openai\"", "api = \"openai\"\ntimeouts = { between_pieces = \"50ms\" }");
     let site = Site::open(&Plan::of(&[&models, POLICIES])).await;
-    let body = r#"{"model":"m","max_tokens":9,"stream":true,"messages":[]}"#;
+    let body = r#"{"model":"gpt-5-mini","max_tokens":9,"stream":true,"messages":[]}"#;
     let answer = site.post(OPENAI, &[("x-simulate", "stall-after=2")], body).await;
     assert!(answer.text.contains("upstream-stalled"), "{}", answer.text);
     let models = MODELS.replace("api = \"anthropic\"", "api = \"anthropic\"\ntimeouts = { first_byte = \"50ms\" }");

@@ -13,7 +13,7 @@ use crate::site::{MODELS, POLICIES, Plan, Site, listener};
 
 const OPENAI: &str = "/v1/chat/completions";
 const ANTHROPIC: &str = "/v1/messages";
-const BODY: &str = r#"{"model":"m","max_tokens":9,"messages":[]}"#;
+const BODY: &str = r#"{"model":"gpt-5-mini","max_tokens":9,"messages":[]}"#;
 
 /// A data folder with keys, by their names, scopes and rights.
 struct Folder {
@@ -92,7 +92,7 @@ async fn what_a_key_does_not_own_it_cannot_claim() {
     let secret = folder.key("ci", &["team=red"], &[]);
     let bold = folder.key("lead", &["team=red"], &[Right::Claim, Right::OverrideTier]);
     let site = folder.open("").await;
-    let with_metadata = r#"{"model":"m","max_tokens":9,"messages":[],"metadata":{"tollgate_team":"blue"}}"#;
+    let with_metadata = r#"{"model":"gpt-5-mini","max_tokens":9,"messages":[],"metadata":{"tollgate_team":"blue"}}"#;
     for (header, body, code) in [
         (("x-tollgate-scope", "team=blue"), BODY, "scope-not-owned"),
         (("x-tollgate-scope", "project=shop"), BODY, "scope-not-owned"),

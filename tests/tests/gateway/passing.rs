@@ -71,15 +71,39 @@ async fn a_backend_that_is_gone_is_stepped_in_for_and_pays_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn policies_that_look_on_change_no_model_and_replace_none_that_is_not_there() {
+    let shadows = POLICIES.replace("[[policy]]", "[[policy]]\nmode = \"shadow\"");
+    let site = Site::open(&Plan::of(&[MODELS, &shadows, "[[budget]]\nscope = \"run\"\nlimit = \"10.00 USD\""])).await;
+    let asking = |model: &str| format!(r#"{{"model":"{model}","max_tokens":9,"messages":[]}}"#);
+    for (path, model) in [(OPENAI, "gpt-5.2"), (OPENAI, "gpt-5-mini"), (ANTHROPIC, "claude-opus-4-6")] {
+        let answer = site.post(path, &[], &asking(model)).await;
+        assert_eq!((answer.status.as_u16(), answer.header("x-tollgate-model")), (200, Some(model)), "{}", answer.text);
+    }
+    // One of the other provider is not there for a caller who speaks this format.
+    for model in ["gpt-9", "claude-opus-4-6"] {
+        let answer = site.post(OPENAI, &[], &asking(model)).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["error"]["code"]), (404, &json!("unknown-model")));
+        assert_eq!(answer.header("x-should-retry"), Some("false"));
+        assert!(answer.text.contains(&format!("`{model}`")), "{}", answer.text);
+    }
+    let (entries, _, provider) = site.end().await;
+    assert_eq!((entries.count("dispatch"), provider.billed().len()), (3, 3));
+    let site = Site::open(&Plan::of(&[MODELS, POLICIES])).await;
+    let answer = site.post(OPENAI, &[], &asking("gpt-9")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-tollgate-model")), (200, Some("gpt-5.2")), "routing chose it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_providers_refusal_reaches_the_caller_as_it_is_and_costs_nothing() {
     let site = Site::open(&Plan::of(&[MODELS, POLICIES, "[[budget]]\nscope = \"run\"\nlimit = \"10.00 USD\""])).await;
     for (fault, status) in [("bad-request", 400), ("overloaded", 529), ("rate-limit", 429)] {
-        let answer =
-            site.post(ANTHROPIC, &[("x-simulate", fault)], r#"{"model":"m","max_tokens":9,"messages":[]}"#).await;
+        let answer = site
+            .post(ANTHROPIC, &[("x-simulate", fault)], r#"{"model":"claude-haiku-4-5","max_tokens":9,"messages":[]}"#)
+            .await;
         assert_eq!((answer.status.as_u16(), &answer.json()["type"]), (status, &json!("error")), "{}", answer.text);
         assert_eq!(answer.header("x-should-retry"), None, "the provider's own word stands");
     }
-    let answer = site.post(ANTHROPIC, &[], r#"{"model":"m","max_tokens":9,"messages":[]}"#).await;
+    let answer = site.post(ANTHROPIC, &[], r#"{"model":"claude-haiku-4-5","max_tokens":9,"messages":[]}"#).await;
     assert_eq!(answer.status, 503, "a provider that says when to come back is left alone until then");
     assert!(answer.header("retry-after").is_some());
     let (entries, _, _) = site.end().await;
@@ -103,7 +127,7 @@ async fn the_simulated_provider_gives_the_same_bytes_for_the_same_seed() {
         let provider = Arc::new(SimulatedProvider::start(listener().await, script).expect("a provider"));
         let folder = tempfile::tempdir().expect("a folder");
         let site = Site::open_on(&Plan::of(&[MODELS, POLICIES]), folder, provider).await;
-        answers.push(site.post(OPENAI, &[], r#"{"model":"m","stream":true,"messages":[]}"#).await.text);
+        answers.push(site.post(OPENAI, &[], r#"{"model":"gpt-5-mini","stream":true,"messages":[]}"#).await.text);
     }
     assert_eq!(answers[0], answers[1]);
     assert_ne!(answers[0], answers[2]);

@@ -15,7 +15,7 @@ use crate::site::{MODELS, POLICIES, Plan, Site, billed};
 
 const OPENAI: &str = "/v1/chat/completions";
 const ANTHROPIC: &str = "/v1/messages";
-const BODY: &str = r#"{"model":"m","max_tokens":40,"messages":[]}"#;
+const BODY: &str = r#"{"model":"gpt-5-mini","max_tokens":40,"messages":[]}"#;
 
 /// One model, so that every dispatch has the same price; no policies, so that only the ledger can refuse.
 fn one_model(budget: Nanodollars) -> String {
@@ -103,7 +103,7 @@ async fn bad_input_gets_one_line_that_says_what_to_change() {
         (
             OPENAI,
             &none[..],
-            r#"{"model":"m","messages":[{"content":[{"type":"image_url"}]}],"n":9000000000000}"#,
+            r#"{"model":"gpt-5-mini","messages":[{"content":[{"type":"image_url"}]}],"n":9000000000000}"#,
             403,
             "has no bound",
         ),

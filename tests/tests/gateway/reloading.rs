@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::site::{MODELS, POLICIES, Plan, Site};
 
 const OPENAI: &str = "/v1/chat/completions";
-const BODY: &str = r#"{"model":"m","max_tokens":40,"messages":[]}"#;
+const BODY: &str = r#"{"model":"gpt-5-mini","max_tokens":40,"messages":[]}"#;
 /// Files are looked at all the time: what a test waits for comes soon.
 const LOOK: &str = "[reload]\nlook = \"1ms\"\n";
 
@@ -137,13 +137,14 @@ async fn a_changed_price_file_prices_what_comes_next() {
     let prices = written.folder.path().join("prices.json");
     fs::write(&prices, "{}").expect("a file");
     let site = Site::open(&Plan { price_file: Some(prices.clone()), ..written.plan() }).await;
-    assert_eq!(site.post(OPENAI, &[], BODY).await.status, 503, "nothing is sent to a model without a price");
+    let body = BODY.replace("gpt-5-mini", "of-our-own");
+    assert_eq!(site.post(OPENAI, &[], &body).await.status, 503, "nothing is sent to a model without a price");
     let price = r#"{"of-our-own": {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}}"#;
     replace(&prices, price);
     site.logged("generation 2 decides").await;
-    let answer = site.post(OPENAI, &[], BODY).await;
+    let answer = site.post(OPENAI, &[], &body).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     replace(&prices, "nonsense");
     assert!(site.logged("cannot read the prices").await[0].starts_with("the running policies stay"));
-    assert_eq!(site.post(OPENAI, &[], BODY).await.status, 200);
+    assert_eq!(site.post(OPENAI, &[], &body).await.status, 200);
 }

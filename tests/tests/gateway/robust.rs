@@ -12,7 +12,7 @@ use crate::site::{MODELS, POLICIES, Plan, Site, listener};
 
 const OPENAI: &str = "/v1/chat/completions";
 const ANTHROPIC: &str = "/v1/messages";
-const BODY: &str = r#"{"model":"m","max_tokens":40,"messages":[]}"#;
+const BODY: &str = r#"{"model":"gpt-5-mini","max_tokens":40,"messages":[]}"#;
 const BUDGET: &str = "[[budget]]\nscope = \"run\"\nlimit = \"10.00 USD\"";
 
 /// A site whose only backend is at an address.
@@ -126,7 +126,7 @@ async fn half_an_answer_is_never_taken_for_the_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reads_nothing_keeps_nothing_open() {
     let site = Site::open(&Plan::of(&[MODELS, POLICIES, BUDGET])).await;
-    let body = r#"{"model":"m","max_tokens":50000,"stream":true,"messages":[]}"#;
+    let body = r#"{"model":"gpt-5-mini","max_tokens":50000,"stream":true,"messages":[]}"#;
     let request = format!(
         "POST {ANTHROPIC} HTTP/1.1\r\nhost: x\r\nx-simulate: output=50000\r\nx-tollgate-run: r\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()

@@ -11,7 +11,7 @@ use crate::site::{MODELS, POLICIES, Plan, Site, billed, whole};
 const OPENAI: &str = "/v1/chat/completions";
 const ANTHROPIC: &str = "/v1/messages";
 const BUDGET: &str = "[[budget]]\nscope = \"run\"\nlimit = \"10.00 USD\"";
-const STREAM: &str = r#"{"model":"m","max_tokens":40,"stream":true,"messages":[]}"#;
+const STREAM: &str = r#"{"model":"gpt-5-mini","max_tokens":40,"stream":true,"messages":[]}"#;
 
 /// The data of a stream's events.
 fn data(text: &str) -> Vec<&str> {

@@ -8,7 +8,7 @@ use crate::site::{MODELS, POLICIES, Plan, Site, whole};
 
 const ANTHROPIC: &str = "/v1/messages";
 const OPENAI: &str = "/v1/chat/completions";
-const STREAM: &str = r#"{"model":"m","max_tokens":40,"stream":true,"messages":[]}"#;
+const STREAM: &str = r#"{"model":"gpt-5-mini","max_tokens":40,"stream":true,"messages":[]}"#;
 const RED: [(&str, &str); 2] = [("x-tollgate-scope", "team=red"), ("x-simulate", "stall-after=2")];
 const SWITCHES: &str = "/admin/v1/switches";
 
@@ -88,7 +88,7 @@ async fn a_drain_lets_what_runs_end() {
 async fn a_cut_reaches_a_call_that_waits_for_its_answer() {
     let site = Site::open(&Plan::of(&[MODELS, POLICIES])).await;
     site.provider.pause();
-    let waiting = async { site.post(OPENAI, &[], r#"{"model":"m","max_tokens":9,"messages":[]}"#).await };
+    let waiting = async { site.post(OPENAI, &[], r#"{"model":"gpt-5-mini","max_tokens":9,"messages":[]}"#).await };
     let cutting = async {
         while site.provider.received().is_empty() {
             tokio::task::yield_now().await;
