@@ -34,10 +34,11 @@ impl DataArguments {
         Ok(Ledger::open(&self.data, Budgets::new(Vec::new())?, Options::default(), now_ms)?)
     }
 
-    /// Brings in what a killed process had written down and not committed; where one is running, it does that by itself.
-    fn bring_in(&self) -> anyhow::Result<()> {
+    /// Brings in what a killed process had written down and not committed; where one is running, it does that by itself. Whether
+    /// one is.
+    fn bring_in(&self) -> anyhow::Result<bool> {
         for _ in 0..TRIES {
-            let Err(error) = self.open() else { return Ok(()) };
+            let Err(error) = self.open() else { return Ok(false) };
             match error.downcast_ref() {
                 // It may be at its end.
                 Some(OpenError::InUse { .. }) => std::thread::sleep(PAUSE),
@@ -45,7 +46,7 @@ impl DataArguments {
             }
         }
         output::warn("a running process has this ledger: what it settled in the last moments may be missing");
-        Ok(())
+        Ok(true)
     }
 
     /// Opens the ledger that is there.
@@ -57,7 +58,7 @@ impl DataArguments {
                 self.data.display()
             );
         }
-        self.bring_in()?;
-        Sqlite::open(&path).with_context(|| format!("`{}`", path.display()))
+        let opened = if self.bring_in()? { Sqlite::open_beside(&path) } else { Sqlite::open(&path) };
+        opened.with_context(|| format!("`{}`", path.display()))
     }
 }

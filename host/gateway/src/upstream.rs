@@ -374,11 +374,13 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 /// Headers that belong to one connection, or to Tollgate.
-const NOT_PASSED_ON: [HeaderName; 12] = [
+const NOT_PASSED_ON: [HeaderName; 14] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("proxy-connection"),
     header::TE,
     header::TRAILER,
     header::TRANSFER_ENCODING,
@@ -450,9 +452,15 @@ mod tests {
     #[test]
     fn headers_of_the_connection_and_our_own_stay_here() {
         let mut headers = HeaderMap::new();
-        for name in
-            ["anthropic-version", "connection", "x-private", "x-tollgate-run", "transfer-encoding", "authorization"]
-        {
+        for name in [
+            "anthropic-version",
+            "connection",
+            "x-private",
+            "x-tollgate-run",
+            "transfer-encoding",
+            "authorization",
+            "proxy-connection",
+        ] {
             headers.insert(name, HeaderValue::from_static("x"));
         }
         headers.insert("connection", HeaderValue::from_static("close, X-Private"));

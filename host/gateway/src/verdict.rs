@@ -101,8 +101,10 @@ pub(crate) fn act_on(gateway: &Gateway, call: &Call, dispatch: &Dispatch, decisi
     }
     let floor = decision.floor;
     let problem = match decision.outcome {
-        Outcome::Proceed(_) if is_for_nobody(call, dispatch, &decision.trail) => unknown_model(call),
-        Outcome::Proceed(permit) => return Ok(Next::Go(permit)),
+        Outcome::Proceed(permit) => match not_as_asked(gateway, call, dispatch, &decision.trail) {
+            None => return Ok(Next::Go(permit)),
+            Some(problem) => problem,
+        },
         Outcome::Slow { milliseconds, .. } => return Ok(Next::Wait(Duration::from_millis(u64::from(milliseconds)))),
         Outcome::Hold { by, reason } => {
             let words = reason.display(gateway.host.symbols());
@@ -116,20 +118,37 @@ pub(crate) fn act_on(gateway: &Gateway, call: &Call, dispatch: &Dispatch, decisi
             };
             return Ok(Next::Hold(Box::new(held)));
         }
+        Outcome::Refuse { cause: Refusal::NoCandidate, .. }
+            if let Some(tier) = call.identity.tier
+                && dispatch.candidates.is_empty() =>
+        {
+            unknown_tier(tier)
+        }
         Outcome::Refuse { by, cause } => refused(gateway, dispatch, floor, by, cause),
     };
     gateway.accounts.count_refused(dispatch);
     Err(with_decision(problem, call))
 }
 
-/// Whether it asked for a model that is not there, and nobody has chosen another. Where policies only look on, a caller is answered
-/// by what it asked for or not at all.
-fn is_for_nobody(call: &Call, dispatch: &Dispatch, trail: &Trail) -> bool {
+/// Why it does not go to a model that nobody chose in the place of the one it asked for: that is not there, or switched off. A caller
+/// that asks for a tier has chosen, too.
+fn not_as_asked(gateway: &Gateway, call: &Call, dispatch: &Dispatch, trail: &Trail) -> Option<Problem> {
     let chooses = |said: &TrailEntry| matches!(said.verdict, Verdict::Routing(RoutingVerdict::UseCandidate(_)));
-    let chosen = || trail.iter().any(|said| !said.shadow && chooses(said)) || call.identity.tier.is_some();
-    let offered = || dispatch.candidates.iter().any(|candidate| candidate.model == dispatch.requested_model);
-    // Models of a provider count tokens much alike.
-    call.request.endpoint.writes() && !chosen() && !offered()
+    if call.identity.tier.is_some() || trail.iter().any(|said| !said.shadow && chooses(said)) {
+        return None;
+    }
+    let Some(asked) = dispatch.candidates.iter().find(|candidate| candidate.model == dispatch.requested_model) else {
+        return Some(unknown_model(call));
+    };
+    let board = gateway.host.switches();
+    let switch = board.cover_of_candidate(asked, dispatch.now_ms)?;
+    Some(switched_off(gateway, switch, dispatch.now_ms))
+}
+
+/// No model has the tier that the caller chose, and none will by itself.
+fn unknown_tier(tier: Tier) -> Problem {
+    let detail = format!("no backend that speaks this format serves a model of the tier `{tier}` that can take this");
+    Problem::new(404, "unknown-model", detail, NextAction::ChangeRequest)
 }
 
 fn unknown_model(call: &Call) -> Problem {

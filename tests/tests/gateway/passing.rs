@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use serde_json::json;
 use tollgate_gateway::{Script, SimulatedProvider};
 
@@ -86,8 +87,19 @@ async fn policies_that_look_on_change_no_model_and_replace_none_that_is_not_ther
         assert_eq!(answer.header("x-should-retry"), Some("false"));
         assert!(answer.text.contains(&format!("`{model}`")), "{}", answer.text);
     }
+    let counting = r#"{"model":"gpt-5.2","messages":[]}"#;
+    assert_eq!(site.post("/v1/messages/count_tokens", &[], counting).await.status, 404);
+    let premium = [("x-tollgate-tier", "premium")];
+    assert_eq!(
+        site.post(ANTHROPIC, &premium, &asking("any")).await.header("x-tollgate-model"),
+        Some("claude-opus-4-6")
+    );
+    let off = json!({ "covers": "model=gpt-5.2", "mode": "drain", "reason": "too-dear" });
+    assert_eq!(site.admin(Method::POST, "/admin/v1/switches", &off).await.status, 200);
+    let answer = site.post(OPENAI, &[], &asking("gpt-5.2")).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["error"]["code"]), (503, &json!("switched-off")));
     let (entries, _, provider) = site.end().await;
-    assert_eq!((entries.count("dispatch"), provider.billed().len()), (3, 3));
+    assert_eq!((entries.count("dispatch"), provider.billed().len()), (4, 4));
     let site = Site::open(&Plan::of(&[MODELS, POLICIES])).await;
     let answer = site.post(OPENAI, &[], &asking("gpt-9")).await;
     assert_eq!((answer.status.as_u16(), answer.header("x-tollgate-model")), (200, Some("gpt-5.2")), "routing chose it");

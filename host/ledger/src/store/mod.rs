@@ -49,6 +49,14 @@ pub enum StoreError {
         /// Its format.
         found: i64,
     },
+    /// Written by an earlier version of Tollgate, which has it still.
+    #[error(
+        "the ledger has format {found} and a running process has it, this build reads {SCHEMA_VERSION}: ask with the Tollgate that is running"
+    )]
+    Earlier {
+        /// Its format.
+        found: i64,
+    },
     /// A value that does not fit its type: the file was damaged or changed by hand.
     #[error("the ledger's database holds a value that cannot be: {what}")]
     Damaged {

@@ -58,9 +58,14 @@ const STEPS: [&str; 6] = [
      CREATE INDEX ends_of_reservation ON entries (reservation) WHERE kind BETWEEN 3 AND 8;",
 ];
 
+/// The version of a database.
+pub(super) fn version(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
 /// Brings a database up to date.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found = version(connection)?;
     if found > SCHEMA_VERSION {
         return Err(StoreError::Newer { found });
     }
@@ -157,6 +162,20 @@ mod tests {
         let plan = format!("EXPLAIN QUERY PLAN {}", crate::store::sqlite::ENDS_OF_RESERVATION);
         let plan: String = store.connection().query_row(&plan, [[7_u8; 16]], |row| row.get(3)).unwrap();
         assert!(plan.contains("ends_of_reservation"), "{plan}");
+    }
+
+    #[test]
+    fn a_file_that_an_earlier_build_has_open_is_not_changed_below_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let old = Connection::open(&path).unwrap();
+        STEPS[..5].iter().for_each(|step| old.execute_batch(step).unwrap());
+        old.pragma_update(None, "user_version", 5).unwrap();
+        let refused = crate::store::Sqlite::open_beside(&path).map(drop).unwrap_err();
+        assert!(matches!(refused, StoreError::Earlier { found: 5 }), "{refused}");
+        assert_eq!(version(&old).unwrap(), 5);
+        drop(crate::store::Sqlite::open(&path).unwrap());
+        assert!(crate::store::Sqlite::open_beside(&path).is_ok());
     }
 
     #[test]

@@ -63,6 +63,17 @@ impl Sqlite {
         Ok(Self { connection, charge_sets: ChargeSets::default() })
     }
 
+    /// Opens a database beside the process that has it, to read it: it is not brought up to date below that one.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or was written by another version.
+    pub fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        match schema::version(&Connection::open(path)?)? {
+            found if found < schema::SCHEMA_VERSION => Err(StoreError::Earlier { found }),
+            _ => Self::open(path),
+        }
+    }
+
     pub(crate) const fn connection(&self) -> &Connection {
         &self.connection
     }
