@@ -197,6 +197,10 @@ async fn await_close(gateway: &Gateway, mut upstream: Arriving) {
 /// second their connections write what they were told.
 const TURNS_OF_OTHERS: usize = 2;
 
+/// How long a cut stream's settlement leaves the processors to the connections of those that are cut with it, and to their clients. What
+/// is held for it stays held meanwhile.
+const AFTER_A_CUT: Duration = Duration::from_millis(50);
+
 /// Settles, closes the upstream's connection, and says to the client what ended its stream where it was not the provider. That goes
 /// out first: a cut reaches hundreds of streams at once, and none of them waits for the ledger's word on the others. An end that the
 /// provider made is settled before the client sees it, so whoever has seen one finds its cost in the ledger.
@@ -249,6 +253,9 @@ async fn finish(
                     tokio::task::yield_now().await;
                 }
                 drop(upstream);
+                if matches!(end, End::Cut(_)) {
+                    tokio::time::sleep(AFTER_A_CUT).await;
+                }
                 exchange.settle(gateway, used, ended);
             };
             tokio::join!(say(sender, last, patience), settled);
