@@ -31,7 +31,7 @@ pub(crate) enum Answered {
 /// A problem as an answer, shaped as the caller's provider shapes errors.
 pub(crate) fn problem(problem: &Problem, api: Option<Api>) -> Response<Body> {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = typed(status, "application/problem+json", problem.body(api).to_string());
+    let mut response = typed(status, "application/problem+json", problem.body(api));
     if let Some(seconds) = problem.retry_after() {
         set_header(&mut response, "retry-after", &seconds.to_string());
     }

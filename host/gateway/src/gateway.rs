@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_core::config::Api;
@@ -21,6 +21,7 @@ use crate::accounts::Accounts;
 use crate::admin::audit::Audit;
 use crate::admin::tokens::{TokenError, Tokens};
 use crate::approvals::Approvals;
+use crate::bell::{Bell, TELLING};
 use crate::http::{Bounds, Server};
 use crate::keys::{KeyFileError, Keys};
 use crate::records::Records;
@@ -159,7 +160,9 @@ pub(crate) struct Gateway {
     pub(crate) draining: CancellationToken,
     /// Streams end.
     pub(crate) ending: CancellationToken,
-    bell: watch::Sender<()>,
+    bell: Arc<Bell>,
+    /// A policy has engaged a switch.
+    unsaved: Notify,
     saving: Mutex<()>,
     /// One configuration at a time is taken over.
     pub(crate) taking_over: Mutex<()>,
@@ -188,8 +191,8 @@ impl Running {
         simulated: impl Fn(Api) -> Option<String>,
         log: LogLine,
     ) -> Result<Self, GatewayError> {
-        let bell = watch::Sender::new(());
-        let (ringing, log) = (bell.clone(), Arc::new(Log::new(log)));
+        let bell = Arc::new(Bell::new());
+        let (ringing, log) = (Arc::clone(&bell), Arc::new(Log::new(log)));
         let (events, simulated) =
             (Arc::clone(&log), Simulated::new(simulated).beside(settings.configuration_file.as_deref()));
         let opened: Arc<OnceLock<Weak<Gateway>>> = Arc::default();
@@ -199,6 +202,7 @@ impl Running {
             if let Some(gateway) = &gateway {
                 match event {
                     Event::GenerationServes { .. } => configured::take_over(gateway),
+                    Event::SwitchEngaged(_) => gateway.unsaved.notify_one(),
                     Event::PolicyQuarantined { .. } => gateway.telemetry.quarantined(),
                     _ => {}
                 }
@@ -233,6 +237,7 @@ impl Running {
             draining: CancellationToken::new(),
             ending: CancellationToken::new(),
             bell,
+            unsaved: Notify::new(),
             saving: Mutex::default(),
             taking_over: Mutex::default(),
             room: Room::new(settings.bounds.held_bytes),
@@ -259,9 +264,11 @@ impl Running {
     ) -> Result<Self, GatewayError> {
         let (for_front, for_admin) = (Arc::clone(&gateway), Arc::clone(&gateway));
         let bounds = gateway.settings.bounds;
+        let workers = Workers::start()?;
+        workers.on_each(|| Arc::clone(&gateway.bell).pass_on());
         let for_operators = Bounds { body_bytes: 64 << 10, connections: 64, ..bounds };
         Ok(Self {
-            front: Server::start_on(Some(Workers::start()?), (front, acceptor.clone()), bounds, move |request| {
+            front: Server::start_on(Some(workers), (front, acceptor.clone()), bounds, move |request| {
                 let gateway = Arc::clone(&for_front);
                 async move { front::answer(&gateway, request).await }
             })?,
@@ -322,15 +329,12 @@ impl Running {
 impl Gateway {
     /// Waits until a switch cuts the dispatch.
     pub(crate) async fn cut(&self, dispatch: &Dispatch, candidate: &Candidate) -> Switch {
-        let mut bell = self.bell.subscribe();
+        let mut bell = self.bell.listen();
         loop {
             if let Some(switch) = self.cutting(dispatch, candidate) {
                 return switch;
             }
-            // The sender lives as long as this gateway.
-            if bell.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            bell.rung().await;
         }
     }
 
@@ -345,9 +349,10 @@ impl Gateway {
         self.tasks.len().saturating_sub(OWN_TASKS)
     }
 
-    /// Writes the engaged switches down. The disk is waited for on a thread of its own: those that carry streams have a cut
-    /// to pass on at that moment.
+    /// Writes the engaged switches down, on a thread of its own and a moment later: the streams that are cut are told first, and they want
+    /// the processors that a thread and a disk take.
     pub(crate) async fn save_switches(self: &Arc<Self>) -> std::io::Result<()> {
+        tokio::time::sleep(TELLING).await;
         let saving = Arc::clone(self);
         let saved = self.tasks.spawn_blocking(move || {
             // Two at once would write the same file; the later one has to be the one that stays.
@@ -360,14 +365,14 @@ impl Gateway {
 
     /// Tells every open stream that the switches have changed.
     pub(crate) fn ring(&self) {
-        self.bell.send_replace(());
+        self.bell.ring();
     }
 }
 
-fn tell(event: &Event, bell: &watch::Sender<()>, log: &Log) {
+fn tell(event: &Event, bell: &Bell, log: &Log) {
     match event {
         Event::SwitchEngaged(switch) => {
-            bell.send_replace(());
+            bell.ring();
             log.line(&format!("switch engaged by {}", switch.author));
         }
         Event::SwitchNotEngaged { policy, reason } => {
@@ -431,12 +436,11 @@ fn sweep(gateway: &Arc<Gateway>) {
 /// Writes the switches down whenever a policy has engaged one: the decision that did so does not wait for the disk.
 fn keep_switches(gateway: &Arc<Gateway>) {
     let keeping = Arc::clone(gateway);
-    let mut bell = gateway.bell.subscribe();
     gateway.tasks.spawn(async move {
         loop {
             tokio::select! {
                 () = keeping.ending.cancelled() => return,
-                rung = bell.changed() => if rung.is_err() { return },
+                () = keeping.unsaved.notified() => {}
             }
             if let Err(error) = keeping.save_switches().await {
                 keeping.log.line(&format!("switches: {error}"));

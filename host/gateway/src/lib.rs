@@ -10,6 +10,7 @@
 //! | what a decision means for a caller | `verdict.rs` |
 //! | where it goes, and what it needs to go | `upstream.rs` |
 //! | how a stream is metered and cut | `stream.rs` |
+//! | how a switch reaches what is under way | `bell.rs` |
 //! | what operators can do | `admin.rs` |
 //! | what it tells of itself | [`telemetry`] |
 //! | how it can be tried without a key | [`SimulatedProvider`], [`agents`] |
@@ -22,6 +23,7 @@ mod answer;
 mod approvals;
 mod attended;
 mod backend_key;
+mod bell;
 mod call;
 mod carried;
 mod checks;

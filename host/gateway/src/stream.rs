@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 use tollgate_core::{Switch, Usage};
 
 use crate::attended::Watched;
+use crate::bell::TELLING;
 use crate::formats::{Meter, Metered, NextAction, Problem};
 use crate::http::{Body, Broken};
 use crate::pool::Arriving;
@@ -193,17 +194,11 @@ async fn await_close(gateway: &Gateway, mut upstream: Arriving) {
     }
 }
 
-/// Turns that a told stream leaves to others before it is settled: in the first all those that are cut with it are told, in the
-/// second their connections write what they were told.
-const TURNS_OF_OTHERS: usize = 2;
-
 /// How long a cut stream's settlement leaves the processors to the connections of those that are cut with it, and to their clients. What
 /// is held for it stays held meanwhile.
 const AFTER_A_CUT: Duration = Duration::from_millis(50);
 
-/// Settles, closes the upstream's connection, and says to the client what ended its stream where it was not the provider. That goes
-/// out first: a cut reaches hundreds of streams at once, and none of them waits for the ledger's word on the others. An end that the
-/// provider made is settled before the client sees it, so whoever has seen one finds its cost in the ledger.
+/// Settles, and tells the client what ended its stream where it was not the provider.
 async fn finish(
     gateway: &Gateway,
     (exchange, upstream): (Exchange, Arriving),
@@ -212,54 +207,61 @@ async fn finish(
     end: &End,
     sender: mpsc::Sender<Bytes>,
 ) {
-    note_health(&place, end);
-    drop(place);
-    let used = used(&exchange, meter.metered());
-    if matches!(end, End::Cut(_)) {
-        gateway.telemetry.cut();
-    }
-    let ended = match end {
-        End::Closed | End::Over => Ended::Answered,
-        End::Broke => Ended::Unavailable,
-        End::Stalled => Ended::TimedOut,
-        End::ClientLeft | End::Cut(_) | End::Stopped(_) | End::Ending => Ended::Stopped,
-    };
     let patience = gateway.settings.times.last_word;
     match problem(gateway, end) {
         None => {
-            let posted = exchange.post(gateway, used, ended);
+            note_health(&place, end);
+            drop(place);
+            let used = used(&exchange, meter.metered());
+            // An end that the provider made is settled before the client sees it, so whoever has seen one finds its cost in the ledger.
+            let posted = exchange.post(gateway, used, ended(end));
             let shown = meter.shown();
             // Whatever the provider left over goes on as it came; where it is over, the line has its whole end.
             let rest = if matches!(end, End::Over) { meter.separator().into() } else { meter.rest() };
-            let last = vec![shown, rest];
             let showing = async {
                 // Its connection writes the end before.
                 tokio::task::yield_now().await;
                 posted.show(gateway);
             };
-            tokio::join!(say(sender, last, patience), showing);
+            tokio::join!(say(sender, [shown, rest], patience), showing);
             if matches!(end, End::Over) {
                 await_close(gateway, upstream).await;
             }
         }
         Some(problem) => {
-            exchange.call.observed.broke(problem.code);
             let problem = verdict::with_decision(problem, &exchange.call);
             let event = problem.event(exchange.call.request.endpoint, meter.next_number());
-            let shown = meter.shown();
-            let last = vec![shown, format!("{}{event}", meter.separator()).into()];
+            let last = [meter.shown(), meter.separator().into(), event];
+            // That goes out first: a cut reaches hundreds of streams at once, and none of them waits for what is to be done about the
+            // others.
             let settled = async {
-                for _ in 0..TURNS_OF_OTHERS {
-                    tokio::task::yield_now().await;
+                let is_cut = matches!(end, End::Cut(_));
+                exchange.call.observed.broke(problem.code);
+                if is_cut {
+                    gateway.telemetry.cut();
+                    tokio::time::sleep(TELLING).await;
                 }
                 drop(upstream);
-                if matches!(end, End::Cut(_)) {
+                note_health(&place, end);
+                drop(place);
+                if is_cut {
                     tokio::time::sleep(AFTER_A_CUT).await;
                 }
-                exchange.settle(gateway, used, ended);
+                let used = used(&exchange, meter.metered());
+                exchange.settle(gateway, used, ended(end));
             };
             tokio::join!(say(sender, last, patience), settled);
         }
+    }
+}
+
+/// How it ended, for the task.
+const fn ended(end: &End) -> Ended {
+    match end {
+        End::Closed | End::Over => Ended::Answered,
+        End::Broke => Ended::Unavailable,
+        End::Stalled => Ended::TimedOut,
+        End::ClientLeft | End::Cut(_) | End::Stopped(_) | End::Ending => Ended::Stopped,
     }
 }
 
@@ -284,7 +286,7 @@ fn problem(gateway: &Gateway, end: &End) -> Option<Problem> {
 }
 
 /// The last pieces, after which the body ends. Whoever does not take them in time sees its connection end.
-async fn say(sender: mpsc::Sender<Bytes>, last: Vec<Bytes>, patience: Duration) {
+async fn say(sender: mpsc::Sender<Bytes>, last: impl IntoIterator<Item = Bytes>, patience: Duration) {
     let sent = async {
         for piece in last.into_iter().filter(|piece| !piece.is_empty()) {
             if sender.send(piece).await.is_err() {

@@ -47,6 +47,16 @@ impl Workers {
         Ok(Self { workers: workers.collect::<io::Result<_>>()?, ending })
     }
 
+    /// Does something on each of them, beside what they carry, for as long as they are there.
+    pub(crate) fn on_each<F>(&self, task: impl Fn() -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        for worker in &self.workers {
+            drop(worker.scheduler.spawn(task()));
+        }
+    }
+
     /// How many there are.
     pub(crate) fn count() -> usize {
         thread::available_parallelism().map_or(1, usize::from)

@@ -1,7 +1,10 @@
 //! What a caller reads when its request does not go: one problem (RFC 9457) that is also its provider's error object, so that
 //! SDKs raise their own exception for it.
 
-use serde_json::{Map, Value, json};
+use bytes::Bytes;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 use tollgate_core::config::Api;
 
 use super::endpoint::Endpoint;
@@ -49,6 +52,8 @@ impl Problem {
 
     #[must_use]
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        // An object has no member twice.
+        self.more.retain(|(known, _)| *known != name);
         self.more.push((name, value.into()));
         self
     }
@@ -67,52 +72,25 @@ impl Problem {
     }
 
     /// The body, shaped as the caller's provider shapes errors; a plain problem for a caller of neither.
-    pub(crate) fn body(&self, api: Option<Api>) -> Value {
-        let mut body = Map::new();
-        let kind = format!("https://tollgate.dev/problems/{}", self.code);
-        match api {
-            None => {
-                body.insert("type".to_owned(), kind.into());
-            }
-            Some(Api::Openai) => {
-                body.insert("type".to_owned(), kind.into());
-                let error = json!({ "message": self.detail, "type": openai_type(self.status), "param": null, "code": self.code });
-                body.insert("error".to_owned(), error);
-            }
-            // Its errors are told by `"type": "error"`, so the problem's own type moves aside.
-            Some(Api::Anthropic) => {
-                body.insert("type".to_owned(), "error".into());
-                body.insert("problem".to_owned(), kind.into());
-                body.insert("error".to_owned(), json!({ "type": anthropic_type(self.status), "message": self.detail }));
-            }
-        }
-        body.insert("title".to_owned(), self.code.replace('-', " ").into());
-        body.insert("status".to_owned(), self.status.into());
-        body.insert("detail".to_owned(), self.detail.as_str().into());
-        body.insert("next_action".to_owned(), self.next_action().into());
-        for (name, value) in &self.more {
-            body.insert((*name).to_owned(), value.clone());
-        }
-        body.into()
+    pub(crate) fn body(&self, api: Option<Api>) -> Bytes {
+        let shape = match api {
+            None => Shape::Plain,
+            Some(Api::Openai) => Shape::Openai,
+            Some(Api::Anthropic) => Shape::Anthropic,
+        };
+        written(Vec::new(), &Shaped { problem: self, shape }).into()
     }
 
     /// The event that ends a stream in the middle; `number` is its place where a format counts them.
-    pub(crate) fn event(&self, endpoint: Endpoint, number: u64) -> String {
-        let mut body = self.body(Some(endpoint.api()));
-        match endpoint {
-            Endpoint::ChatCompletions | Endpoint::Embeddings => format!("data: {body}\n\n"),
-            // Its error events say all of it at the top; the object beside it is what its SDK looks at.
-            Endpoint::Responses => {
-                body["problem"] = body["type"].take();
-                body["type"] = "error".into();
-                body["code"] = self.code.into();
-                body["message"] = self.detail.as_str().into();
-                body["param"] = Value::Null;
-                body["sequence_number"] = number.into();
-                format!("event: error\ndata: {body}\n\n")
-            }
-            Endpoint::Messages | Endpoint::CountTokens => format!("event: error\ndata: {body}\n\n"),
-        }
+    pub(crate) fn event(&self, endpoint: Endpoint, number: u64) -> Bytes {
+        let (begin, shape) = match endpoint {
+            Endpoint::ChatCompletions | Endpoint::Embeddings => ("data: ", Shape::Openai),
+            Endpoint::Responses => ("event: error\ndata: ", Shape::OpenaiEvent { number }),
+            Endpoint::Messages | Endpoint::CountTokens => ("event: error\ndata: ", Shape::Anthropic),
+        };
+        let mut event = written(begin.into(), &Shaped { problem: self, shape });
+        event.extend_from_slice(b"\n\n");
+        event.into()
     }
 
     const fn next_action(&self) -> &'static str {
@@ -123,6 +101,83 @@ impl Problem {
             NextAction::AskForApproval => "ask-for-approval",
         }
     }
+}
+
+/// Who reads a problem.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// A caller of no provider.
+    Plain,
+    /// One that looks for OpenAI's error object.
+    Openai,
+    /// The same among the events of a response: those say all of it at the top, and the object beside it is what the SDK looks at.
+    OpenaiEvent { number: u64 },
+    /// One that looks for Anthropic's. Its errors are told by `"type": "error"`, so the problem's own type moves aside.
+    Anthropic,
+}
+
+struct Shaped<'a> {
+    problem: &'a Problem,
+    shape: Shape,
+}
+
+#[derive(Serialize)]
+struct OpenaiError<'a> {
+    message: &'a str,
+    r#type: &'static str,
+    param: Option<&'static str>,
+    code: &'static str,
+}
+
+#[derive(Serialize)]
+struct AnthropicError<'a> {
+    r#type: &'static str,
+    message: &'a str,
+}
+
+impl Serialize for Shaped<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Problem { status, code, detail, more, .. } = self.problem;
+        let kind = format_args!("https://tollgate.dev/problems/{code}");
+        let openai = OpenaiError { message: detail, r#type: openai_type(*status), param: None, code };
+        let mut body = serializer.serialize_map(None)?;
+        match self.shape {
+            Shape::Plain => body.serialize_entry("type", &kind)?,
+            Shape::Openai => {
+                body.serialize_entry("type", &kind)?;
+                body.serialize_entry("error", &openai)?;
+            }
+            Shape::OpenaiEvent { number } => {
+                body.serialize_entry("type", "error")?;
+                body.serialize_entry("problem", &kind)?;
+                body.serialize_entry("error", &openai)?;
+                body.serialize_entry("code", code)?;
+                body.serialize_entry("message", detail)?;
+                body.serialize_entry("param", &openai.param)?;
+                body.serialize_entry("sequence_number", &number)?;
+            }
+            Shape::Anthropic => {
+                body.serialize_entry("type", "error")?;
+                body.serialize_entry("problem", &kind)?;
+                body.serialize_entry("error", &AnthropicError { r#type: anthropic_type(*status), message: detail })?;
+            }
+        }
+        body.serialize_entry("title", &code.replace('-', " "))?;
+        body.serialize_entry("status", status)?;
+        body.serialize_entry("detail", detail)?;
+        body.serialize_entry("next_action", self.problem.next_action())?;
+        for (name, value) in more {
+            body.serialize_entry(name, value)?;
+        }
+        body.end()
+    }
+}
+
+/// A text that begins so, and a problem behind it.
+fn written(mut text: Vec<u8>, problem: &Shaped<'_>) -> Vec<u8> {
+    text.reserve(512);
+    serde_json::to_writer(&mut text, problem).expect("names and texts are always JSON");
+    text
 }
 
 const fn openai_type(status: u16) -> &'static str {
@@ -152,20 +207,26 @@ const fn anthropic_type(status: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn read(json: &[u8]) -> Value {
+        serde_json::from_slice(json).unwrap()
+    }
 
     #[test]
     fn a_problem_is_also_the_providers_error() {
         let problem = Problem::new(429, "budget-exceeded", "team red has spent it", NextAction::RetryAfter(30))
             .with("policy", "budget");
-        let openai = problem.body(Some(Api::Openai));
+        let openai = read(&problem.body(Some(Api::Openai)));
         assert_eq!(openai["error"]["type"], "insufficient_quota");
         assert_eq!(openai["error"]["code"], "budget-exceeded");
         assert_eq!(openai["type"], "https://tollgate.dev/problems/budget-exceeded");
-        let anthropic = problem.body(Some(Api::Anthropic));
+        let anthropic = read(&problem.body(Some(Api::Anthropic)));
         assert_eq!((&anthropic["type"], &anthropic["error"]["type"]), (&json!("error"), &json!("rate_limit_error")));
         assert_eq!(anthropic["policy"], "budget");
-        assert!(problem.body(None).get("error").is_none());
+        assert!(read(&problem.body(None)).get("error").is_none());
     }
 
     #[test]
@@ -182,9 +243,9 @@ mod tests {
     fn the_event_that_ends_a_stream_is_well_formed() {
         let problem = Problem::new(503, "switched-off", "stopped by ada\nand bob", NextAction::Stop);
         for endpoint in [Endpoint::ChatCompletions, Endpoint::Responses, Endpoint::Messages] {
-            let event = problem.event(endpoint, 7);
+            let event = String::from_utf8(problem.event(endpoint, 7).into()).unwrap();
             let data = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
-            let data: Value = serde_json::from_str(data).unwrap();
+            let data = read(data.as_bytes());
             assert_eq!(data["error"]["message"], "stopped by ada\nand bob");
             let number = data.get("sequence_number").and_then(Value::as_u64);
             assert_eq!(number, (endpoint == Endpoint::Responses).then_some(7));

@@ -16,6 +16,8 @@ pub(crate) struct PartialUsage {
     written_1h: Option<u64>,
     output: Option<u64>,
     reasoning: Option<u64>,
+    /// Input and output in all, where that is told as well.
+    total: Option<u64>,
     tier: Option<ServiceTier>,
     malformed: bool,
 }
@@ -37,12 +39,14 @@ impl PartialUsage {
                 take(&mut self.cached, details("prompt_tokens_details").as_ref(), "cached_tokens");
                 take(&mut self.output, Some(usage), "completion_tokens");
                 take(&mut self.reasoning, details("completion_tokens_details").as_ref(), "reasoning_tokens");
+                self.take_total(usage);
             }
             Endpoint::Responses => {
                 take(&mut self.input, Some(usage), "input_tokens");
                 take(&mut self.cached, details("input_tokens_details").as_ref(), "cached_tokens");
                 take(&mut self.output, Some(usage), "output_tokens");
                 take(&mut self.reasoning, details("output_tokens_details").as_ref(), "reasoning_tokens");
+                self.take_total(usage);
             }
             Endpoint::Embeddings => {
                 take(&mut self.input, Some(usage), "prompt_tokens");
@@ -57,6 +61,10 @@ impl PartialUsage {
             }
         }
         self.note_tier(usage.read::<Word<'_>>("service_tier").as_ref());
+    }
+
+    fn take_total(&mut self, usage: &Members<'_>) {
+        self.total = usage.raw("total_tokens").and_then(|told| told.parse().ok()).or(self.total);
     }
 
     /// What the provider says it was served at; OpenAI says it beside the usage, Anthropic in it.
@@ -76,7 +84,16 @@ impl PartialUsage {
 
     /// The output as told so far, in tokens.
     pub(crate) fn output_so_far(&self) -> u64 {
-        self.output.unwrap_or(0)
+        self.written_and_thought().unwrap_or(0)
+    }
+
+    /// The output with all that was thought for it. OpenAI counts that in the output; xAI, and Gemini where it speaks this format, count
+    /// it beside the output and in the total alone: "reasoning token consumption will be counted separately from
+    /// completion_tokens, but will be counted in the total_tokens" (<https://docs.x.ai/docs/key-information/consumption-and-rate-limits>).
+    fn written_and_thought(&self) -> Option<u64> {
+        let output = self.output?;
+        let beyond_input = self.total.and_then(|total| total.checked_sub(self.input?));
+        Some(output.max(beyond_input.unwrap_or(0)))
     }
 
     /// The input as told so far, in the normal form; Anthropic tells it at the beginning of a stream.
@@ -105,7 +122,7 @@ impl PartialUsage {
 
     /// All of it; nothing where a count is missing or contradicts another.
     pub(crate) fn whole(&self, endpoint: Endpoint) -> Option<Usage> {
-        let (output, reasoning) = (self.output?, self.reasoning.unwrap_or(0));
+        let (output, reasoning) = (self.written_and_thought()?, self.reasoning.unwrap_or(0));
         let input = self.input(endpoint)?;
         (reasoning <= output).then_some(Usage { output, reasoning, ..input })
     }
@@ -151,6 +168,26 @@ mod tests {
         });
         let expected = Usage { uncached_input: 40, cache_read: 60, output: 50, reasoning: 20, ..Usage::default() };
         assert_eq!(usage(Endpoint::ChatCompletions, &told), Some(expected));
+    }
+
+    #[test]
+    fn what_is_thought_beside_the_output_is_paid_for_as_well() {
+        let xai = json!({
+            "prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 399,
+            "completion_tokens_details": {"reasoning_tokens": 386},
+        });
+        let expected = Usage { uncached_input: 12, output: 387, reasoning: 386, ..Usage::default() };
+        assert_eq!(usage(Endpoint::ChatCompletions, &xai), Some(expected));
+        let gemini = json!({"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": 623});
+        assert_eq!(usage(Endpoint::ChatCompletions, &gemini).map(|usage| usage.output), Some(603));
+        let responses = json!({
+            "input_tokens": 12, "output_tokens": 1, "total_tokens": 399, "output_tokens_details": {"reasoning_tokens": 386},
+        });
+        assert_eq!(usage(Endpoint::Responses, &responses), Some(expected));
+        for no_total in [json!(null), json!(0), json!(218), json!("623")] {
+            let told = json!({"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": no_total});
+            assert_eq!(usage(Endpoint::ChatCompletions, &told).map(|usage| usage.output), Some(198), "{told}");
+        }
     }
 
     #[test]

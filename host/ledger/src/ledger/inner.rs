@@ -51,8 +51,17 @@ impl Inner {
     }
 }
 
-/// Brings a fresh book to where storage is.
-pub(super) fn restore(book: &mut Book, archive: &mut dyn Archive, now_ms: u64) -> Result<(), OpenError> {
+/// Entries whose accounts are brought into memory when a ledger is opened: whoever looks at the budgets after a restart finds those that
+/// are spent from, and the next dispatches do not wait for them.
+const LATE_ENTRIES: u32 = 10_000;
+
+/// Brings a fresh book to where storage is, with no more accounts than `resident` but those that something is held from.
+pub(super) fn restore(
+    book: &mut Book,
+    archive: &mut dyn Archive,
+    resident: usize,
+    now_ms: u64,
+) -> Result<(), OpenError> {
     for change in archive.limits()? {
         // A change that was made to another limit than the one in force is none: the configuration has one of its own since.
         let in_force = |budget: &Budget| (budget.limit.as_u64(), budget.hard.as_u64()) == change.before;
@@ -79,6 +88,15 @@ pub(super) fn restore(book: &mut Book, archive: &mut dyn Archive, now_ms: u64) -
         let held =
             Held { amount: Nanodollars::new(open.held), path, windows, sent: open.sent, deadline_ms: open.deadline_ms };
         book.admit_reservation(open.id, held).map_err(|_| StoreError::Damaged { what: "an open reservation" })?;
+    }
+    let late = archive.charged_lately(LATE_ENTRIES)?;
+    let still = late.iter().filter(|account| book.budgets().named(&account.budget).is_some());
+    let late: Vec<PathAccount> =
+        still.map(|account| PathAccount::restored(account.id, &account.budget, &account.label)).collect();
+    for account in late.into_iter().take(resident.saturating_sub(book.resident())) {
+        let state = archive.account(account.id)?;
+        // One that something is held from is there already.
+        let _ = book.admit(&account, state);
     }
     Ok(())
 }

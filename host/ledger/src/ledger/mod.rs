@@ -212,9 +212,9 @@ impl Ledger {
         journal.clear()?;
         let sequence = late.last().map_or(applied, |batch| batch.sequence);
         let mut book = Book::new(budgets, Residency::Partial);
-        restore(&mut book, archive.as_mut(), now_ms)?;
-        let board = Board::of(&book);
         let resident_accounts = options.resident_accounts.max(1);
+        restore(&mut book, archive.as_mut(), resident_accounts, now_ms)?;
+        let board = Board::of(&book);
         let writer = Writer::start(store, sequence).map_err(OpenError::Writer)?;
         let inner = Inner {
             book,

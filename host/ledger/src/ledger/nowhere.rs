@@ -4,7 +4,8 @@ use tollgate_core::{Memory, Remembered};
 
 use crate::book::{AccountId, AccountState, Raise, ReservationId};
 use crate::store::{
-    Archive, Batch, Journal, LimitChange, Revoked, Store, StoreError, StoredReservation, StoredResolution,
+    Archive, Batch, Journal, LimitChange, Revoked, Store, StoreError, StoredAccount, StoredReservation,
+    StoredResolution,
 };
 
 /// Takes everything and has nothing.
@@ -38,6 +39,10 @@ impl Journal for Nowhere {
 impl Archive for Nowhere {
     fn account(&mut self, _: AccountId) -> Result<Option<AccountState>, StoreError> {
         Ok(None)
+    }
+
+    fn charged_lately(&mut self, _: u32) -> Result<Vec<StoredAccount>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn resolved(&mut self, _: ReservationId) -> Result<Option<StoredResolution>, StoreError> {

@@ -408,3 +408,29 @@ fn a_limit_changed_at_run_time_ends_where_the_configuration_changes_it() {
     assert_eq!(limit(&with(100)), 300, "also after a restart");
     assert_eq!(limit(&with(150)), 150, "the configuration says something else now");
 }
+
+#[test]
+fn after_a_restart_the_accounts_that_are_spent_from_are_there_and_no_more_than_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let fullest = |ledger: &Ledger| -> Vec<String> {
+        ledger.fullest(Some("team"), 99, 1).iter().map(|account| account.account.to_string()).collect()
+    };
+    let ledger = open(folder.path());
+    for (id, (team, cents)) in (1..).zip([("red", 20), ("blue", 50)]) {
+        reserve(&ledger, id, &[(TEAM, team)], DOLLAR).unwrap();
+        post(&ledger, id, Nanodollars::new(DOLLAR.as_u64() / 100 * cents)).unwrap();
+    }
+    drop(ledger);
+    let ledger = open(folder.path());
+    assert_eq!(fullest(&ledger), ["team team=blue", "team team=red"]);
+    assert_eq!(told(&ledger, &[(TEAM, "red")], 1)[0][0], DOLLAR.as_u64() / 5);
+    for id in 3..33 {
+        reserve(&ledger, id, &[(USER, &id.to_string())], Nanodollars::new(1)).unwrap();
+        post(&ledger, id, Nanodollars::new(1)).unwrap();
+    }
+    drop(ledger);
+    assert_eq!(open(folder.path()).resident_accounts(), 10);
+    // A budget that the configuration no longer has has no accounts.
+    let without = Budgets::new(vec![Budget::each(ScopeKind::User, DOLLAR)]).unwrap();
+    assert!(fullest(&Ledger::open(folder.path(), without, Options::default(), 0).unwrap()).is_empty());
+}

@@ -105,6 +105,12 @@ pub trait Archive: Send {
     /// When it cannot be read.
     fn account(&mut self, id: AccountId) -> Result<Option<AccountState>, StoreError>;
 
+    /// The accounts of the last entries, so many of these at most: those that are spent from.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn charged_lately(&mut self, entries: u32) -> Result<Vec<StoredAccount>, StoreError>;
+
     /// How a reservation ended, and what it was charged to.
     ///
     /// # Errors
@@ -154,6 +160,17 @@ pub struct LimitChange {
     pub before: (u64, u64),
     /// What they became.
     pub after: (u64, u64),
+}
+
+/// An account by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAccount {
+    /// Which one.
+    pub id: AccountId,
+    /// Its budget.
+    pub budget: String,
+    /// What it is called.
+    pub label: String,
 }
 
 /// An account that something is charged to.

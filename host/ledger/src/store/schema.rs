@@ -84,15 +84,23 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use super::*;
+
+    /// A file as the build of an earlier version left it.
+    fn of_version(version: usize, folder: &Path) -> (PathBuf, Connection) {
+        let path = folder.join("ledger.db");
+        let old = Connection::open(&path).unwrap();
+        STEPS[..version].iter().for_each(|step| old.execute_batch(step).unwrap());
+        old.pragma_update(None, "user_version", version).unwrap();
+        (path, old)
+    }
 
     #[test]
     fn a_file_of_the_previous_version_is_brought_up_to_date() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger.db");
-        let old = Connection::open(&path).unwrap();
-        old.execute_batch(STEPS[0]).unwrap();
-        old.pragma_update(None, "user_version", 1).unwrap();
+        let (path, old) = of_version(1, folder.path());
         old.execute("INSERT INTO accounts VALUES (?1, 'team', 'team team=red')", [[7_u8; 16]]).unwrap();
         old.execute("INSERT INTO windows VALUES (?1, 0, 9223372036854775807, 5, 0, 0, 0)", [[7_u8; 16]]).unwrap();
         drop(old);
@@ -106,10 +114,7 @@ mod tests {
     #[test]
     fn approvals_of_version_2_are_in_force_and_none_was_taken_back() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger.db");
-        let old = Connection::open(&path).unwrap();
-        STEPS[..2].iter().for_each(|step| old.execute_batch(step).unwrap());
-        old.pragma_update(None, "user_version", 2).unwrap();
+        let (path, old) = of_version(2, folder.path());
         old.execute(
             "INSERT INTO approvals VALUES (?1, 1, 'run=7', NULL, 50, 1000, 'ada', 'release day')",
             [[7_u8; 16]],
@@ -125,10 +130,7 @@ mod tests {
     #[test]
     fn calls_of_version_3_stay_and_outcomes_find_a_place() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger.db");
-        let old = Connection::open(&path).unwrap();
-        STEPS[..3].iter().for_each(|step| old.execute_batch(step).unwrap());
-        old.pragma_update(None, "user_version", 3).unwrap();
+        let (path, old) = of_version(3, folder.path());
         old.execute(
             "INSERT INTO calls (reservation, started_ms, duration_ms, run, task, status, cost, estimated)
              VALUES (?1, 1, 2, 'r', 't', 'unknown', 5, 0)",
@@ -147,10 +149,7 @@ mod tests {
     #[test]
     fn how_reservations_of_version_5_ended_is_still_found_and_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger.db");
-        let old = Connection::open(&path).unwrap();
-        STEPS[..5].iter().for_each(|step| old.execute_batch(step).unwrap());
-        old.pragma_update(None, "user_version", 5).unwrap();
+        let (path, old) = of_version(5, folder.path());
         for entry in ["(1, 1, 9, ?1, 1, 9, 0, 0, 0)", "(2, 2, 3, ?1, 1, 0, 9, 7, 0)"] {
             old.execute(&format!("INSERT INTO entries VALUES {entry}"), [[7_u8; 16]]).unwrap();
         }
@@ -167,10 +166,7 @@ mod tests {
     #[test]
     fn a_file_that_an_earlier_build_has_open_is_not_changed_below_it() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger.db");
-        let old = Connection::open(&path).unwrap();
-        STEPS[..5].iter().for_each(|step| old.execute_batch(step).unwrap());
-        old.pragma_update(None, "user_version", 5).unwrap();
+        let (path, old) = of_version(5, folder.path());
         let refused = crate::store::Sqlite::open_beside(&path).map(drop).unwrap_err();
         assert!(matches!(refused, StoreError::Earlier { found: 5 }), "{refused}");
         assert_eq!(version(&old).unwrap(), 5);

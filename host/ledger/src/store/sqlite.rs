@@ -12,8 +12,8 @@ use tollgate_core::{Memory, Nanodollars, Remembered};
 
 use super::held::HeldChanges;
 use super::{
-    Archive, Batch, LimitChange, Line, Note, Revoked, Store, StoreError, StoredCharge, StoredReservation,
-    StoredResolution, WindowOpened, schema,
+    Archive, Batch, LimitChange, Line, Note, Revoked, Store, StoreError, StoredAccount, StoredCharge,
+    StoredReservation, StoredResolution, WindowOpened, schema,
 };
 use crate::book::{AccountId, AccountState, Balance, Bounds, EntryKind, Fold, Raise, ReservationId, Resolution};
 use crate::calls::{Call, Outcome};
@@ -354,6 +354,16 @@ impl Archive for Sqlite {
         let mut statement = self.connection.prepare_cached(windows)?;
         let windows = statement.query_map([id.to_bytes()], balance)?.collect::<Result<SmallVec<_>, _>>()?;
         Ok(Some(AccountState { label: label.into(), windows, grant: None }))
+    }
+
+    fn charged_lately(&mut self, entries: u32) -> Result<Vec<StoredAccount>, StoreError> {
+        let query = "SELECT id, budget, label FROM accounts WHERE id IN (SELECT account FROM charges WHERE charge_set IN \
+                     (SELECT charge_set FROM entries ORDER BY id DESC LIMIT ?1))";
+        let mut statement = self.connection.prepare(query)?;
+        let accounts = statement.query_map([entries], |row| {
+            Ok(StoredAccount { id: AccountId::from_bytes(row.get(0)?), budget: row.get(1)?, label: row.get(2)? })
+        })?;
+        Ok(accounts.collect::<Result<_, _>>()?)
     }
 
     fn resolved(&mut self, id: ReservationId) -> Result<Option<StoredResolution>, StoreError> {

@@ -32,6 +32,9 @@ struct Stream {
     told: Option<Instant>,
     /// Bytes after the event, beyond those that end the body.
     after: u64,
+    /// Kept until all are told. To close it takes these processors as long as to be told does, and they are the gateway's as well;
+    /// whoever is cut elsewhere closes on its own.
+    _connection: Connection,
 }
 
 #[derive(Default)]
@@ -106,7 +109,7 @@ async fn round(gateway: &Gateway, operator: &mut Operator, upstream: &Upstream, 
 
     let closed: std::collections::HashMap<u64, Instant> = upstream.take_closed().into_iter().collect();
     let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
-    for Stream { number, told, after } in cut {
+    for Stream { number, told, after, .. } in cut {
         found.after += after;
         let Some(told) = told else {
             found.untold += 1;
@@ -139,16 +142,17 @@ async fn stream(address: std::net::SocketAddr, number: u64, opening: Arc<Semapho
         let now = Instant::now();
         held.extend_from_slice(&bytes);
         if let Some(event) = find(&held, b"switched-off") {
-            return Stream { number, told: Some(now), after: rest(connection, held.split_off(event)).await };
+            let after = rest(&mut connection, held.split_off(event)).await;
+            return Stream { number, told: Some(now), after, _connection: connection };
         }
         // An event may come in two parts.
         held.drain(..held.len().saturating_sub(16));
     }
-    Stream { number, told: None, after: 0 }
+    Stream { number, told: None, after: 0, _connection: connection }
 }
 
 /// How many bytes come after an event but those that end its chunk and the body.
-async fn rest(mut connection: Connection, mut held: Vec<u8>) -> u64 {
+async fn rest(connection: &mut Connection, mut held: Vec<u8>) -> u64 {
     while !held.ends_with(b"\r\n0\r\n\r\n")
         && let Some(bytes) = connection.raw().await.ok().flatten()
     {
