@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::workers::Workers;
 
@@ -32,10 +32,15 @@ const TURNS: usize = 8;
 struct Turns {
     turns: [watch::Sender<()>; TURNS],
     next: AtomicUsize,
+    /// How many rings all of them have heard.
+    heard: watch::Sender<u64>,
 }
 
-/// How long what else a cut takes is put off: closing the upstreams of those that are cut, writing the switch down. It takes the processors
-/// as long as telling hundreds of clients does, and nobody who was cut waits for it.
+/// A worker that is stuck keeps no operator waiting for longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long closing the upstreams of those that are cut is put off. It takes the processors as long as telling hundreds of clients does,
+/// and no client waits for it.
 pub(crate) const TELLING: Duration = Duration::from_millis(10);
 
 /// Earlier than all timers of the streams that are cut. Whoever sets a timer that runs down before those the scheduler has taken note of
@@ -44,7 +49,11 @@ const FIRST_TIMER: Duration = TELLING.checked_div(2).expect("half of it");
 
 impl Bell {
     pub(crate) fn new() -> Self {
-        let turns = || Turns { turns: array::from_fn(|_| watch::Sender::new(())), next: AtomicUsize::new(0) };
+        let turns = || Turns {
+            turns: array::from_fn(|_| watch::Sender::new(())),
+            next: AtomicUsize::new(0),
+            heard: watch::Sender::new(0),
+        };
         let workers = (0..Workers::count()).map(|_| turns()).collect();
         Self { rings: AtomicU64::new(0), rung: watch::Sender::new(()), workers }
     }
@@ -58,24 +67,35 @@ impl Bell {
     /// Hears what is rung from now on.
     pub(crate) fn listen(&self) -> Listener<'_> {
         let woken = match self.workers.get(Workers::current()) {
-            Some(Turns { turns, next }) => turns[next.fetch_add(1, Ordering::Relaxed) % TURNS].subscribe(),
+            Some(Turns { turns, next, .. }) => turns[next.fetch_add(1, Ordering::Relaxed) % TURNS].subscribe(),
             None => self.rung.subscribe(),
         };
         Listener { bell: self, heard: self.rings.load(Ordering::Acquire), woken }
+    }
+
+    /// Waits until all that the workers carry has heard what was rung so far: what they found then is not undone by what comes next.
+    pub(crate) async fn heard(&self) {
+        let rings = self.rings.load(Ordering::Acquire);
+        for Turns { heard, .. } in &self.workers {
+            let mut hearing = heard.subscribe();
+            let _ = timeout(PATIENCE, hearing.wait_for(|heard| *heard >= rings)).await;
+        }
     }
 
     /// Passes it on to what the worker carries that this runs on, for as long as the bell is there.
     pub(crate) fn pass_on(self: Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
         let mut rung = self.rung.subscribe();
         async move {
-            let Some(Turns { turns, .. }) = self.workers.get(Workers::current()) else { return };
+            let Some(Turns { turns, heard, .. }) = self.workers.get(Workers::current()) else { return };
             while rung.changed().await.is_ok() {
                 let mut first = pin!(sleep(FIRST_TIMER));
                 let _ = poll_fn(|context| Poll::Ready(first.as_mut().poll(context))).await;
+                let rings = self.rings.load(Ordering::Acquire);
                 for turn in turns.iter().filter(|turn| turn.receiver_count() > 0) {
                     turn.send_replace(());
                     behind_those_woken().await;
                 }
+                heard.send_replace(rings);
                 tokio::select! {
                     () = first => {}
                     _ = rung.changed() => rung.mark_changed(),
@@ -126,7 +146,6 @@ mod tests {
     use std::collections::HashMap;
 
     use tokio::sync::mpsc;
-    use tokio::time::timeout;
 
     use super::*;
 
@@ -151,14 +170,19 @@ mod tests {
                 }
             });
         }
-        for rings in 0..3 {
-            let mut last = HashMap::new();
-            while last.values().filter(|heard| **heard == rings).count() < listeners * Workers::count() {
-                let (who, heard) = timeout(SOON, told.recv()).await.expect("all of them hear it").unwrap();
+        let mut last = HashMap::new();
+        while last.len() < listeners * Workers::count() {
+            let (who, heard) = timeout(SOON, told.recv()).await.expect("all of them listen").unwrap();
+            last.insert(who, heard);
+        }
+        for rings in 1..4 {
+            // The second one comes while the worker still has the first one's timer.
+            bell.ring();
+            bell.heard().await;
+            while let Ok((who, heard)) = told.try_recv() {
                 last.insert(who, heard);
             }
-            // The next one comes while the worker still has this one's timer.
-            bell.ring();
+            assert!(last.values().all(|heard| *heard == rings), "{rings}: {last:?}");
         }
     }
 

@@ -21,7 +21,7 @@ use crate::accounts::Accounts;
 use crate::admin::audit::Audit;
 use crate::admin::tokens::{TokenError, Tokens};
 use crate::approvals::Approvals;
-use crate::bell::{Bell, TELLING};
+use crate::bell::Bell;
 use crate::http::{Bounds, Server};
 use crate::keys::{KeyFileError, Keys};
 use crate::records::Records;
@@ -160,7 +160,7 @@ pub(crate) struct Gateway {
     pub(crate) draining: CancellationToken,
     /// Streams end.
     pub(crate) ending: CancellationToken,
-    bell: Arc<Bell>,
+    pub(crate) bell: Arc<Bell>,
     /// A policy has engaged a switch.
     unsaved: Notify,
     saving: Mutex<()>,
@@ -349,10 +349,9 @@ impl Gateway {
         self.tasks.len().saturating_sub(OWN_TASKS)
     }
 
-    /// Writes the engaged switches down, on a thread of its own and a moment later: the streams that are cut are told first, and they want
-    /// the processors that a thread and a disk take.
+    /// Writes the engaged switches down. The disk is waited for on a thread of its own: those that carry streams have a cut
+    /// to pass on at that moment.
     pub(crate) async fn save_switches(self: &Arc<Self>) -> std::io::Result<()> {
-        tokio::time::sleep(TELLING).await;
         let saving = Arc::clone(self);
         let saved = self.tasks.spawn_blocking(move || {
             // Two at once would write the same file; the later one has to be the one that stays.
@@ -361,11 +360,6 @@ impl Gateway {
             switches::save(&saving.settings.data, &board, saving.host.symbols(), &saving.labels, clock::now_ms())
         });
         saved.await.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)))
-    }
-
-    /// Tells every open stream that the switches have changed.
-    pub(crate) fn ring(&self) {
-        self.bell.ring();
     }
 }
 

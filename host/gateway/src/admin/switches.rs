@@ -73,7 +73,10 @@ pub(super) async fn kill(ask: Ask) -> Answered {
     let invalid = |error: &dyn std::fmt::Display| Problem::bad_request("invalid-switch", error.to_string());
     let switch = switches::read(&gateway.host, &gateway.labels, &document).map_err(|error| invalid(&error))?;
     gateway.host.engage(switch).map_err(|error| invalid(&error))?;
-    gateway.ring();
+    gateway.bell.ring();
+    // Once it is answered, nothing that it covers goes on, whatever is asked for next. The disk waits, and leaves the processors to
+    // the streams that are told.
+    gateway.bell.heard().await;
     save(&gateway).await?;
     gateway.log.line(&format!("switch engaged by {}", document.author));
     entry.target.clone_from(&document.covers);
@@ -94,8 +97,10 @@ pub(super) async fn unkill(ask: Ask) -> Answered {
         let detail = format!("no switch covers `{}`: `tollgate switches` lists those there are", asked.covers);
         return Err(Problem::new(404, "no-such-switch", detail, NextAction::ChangeRequest));
     }
+    // What was engaged a moment ago has cut what it covered.
+    gateway.bell.heard().await;
     gateway.host.lift(selector);
-    gateway.ring();
+    gateway.bell.ring();
     save(&gateway).await?;
     gateway.log.line("switch lifted");
     let entry = super::AuditEntry { target: asked.covers, ..entry };

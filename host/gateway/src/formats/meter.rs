@@ -19,6 +19,9 @@ use super::usage::PartialUsage;
 /// A token of output is at most so many bytes on average; English text has about four, code fewer.
 const BYTES_PER_OUTPUT_TOKEN: u64 = 3;
 
+/// And no more than so many, whatever the text: what is longer is a run of blanks, or some rare word.
+const MOST_BYTES_PER_OUTPUT_TOKEN: u64 = 16;
+
 /// Whether the client sees the chunk with the usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UsageChunk {
@@ -138,9 +141,10 @@ impl Meter {
         self.over
     }
 
-    /// The output so far in tokens, at least: each piece of text is one or more, and a provider may have told of more.
+    /// The output so far in tokens, at least: each piece of text is one or more, a long one is many, and a provider may have told of more.
     pub(crate) fn at_least(&self) -> u64 {
-        self.deltas.max(self.usage.output_so_far())
+        let pieces = self.deltas.max(self.delta_bytes / MOST_BYTES_PER_OUTPUT_TOKEN);
+        pieces.max(self.usage.output_so_far())
     }
 
     pub(crate) fn metered(&self) -> Metered {
@@ -406,6 +410,16 @@ mod tests {
             let stream = format!("data: {{{strange},{usage}}}\n\n");
             let (_, metered) = read(Endpoint::ChatCompletions, UsageChunk::Shown, &stream, 9);
             assert_eq!(metered.usage.map(|usage| usage.output), Some(2), "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_long_piece_is_many_tokens_before_anything_is_told() {
+        let mut meter = Meter::new(Endpoint::ChatCompletions, UsageChunk::Shown);
+        for (text, least) in [("Hi", 1), (&*"x".repeat(16_000), 1_000)] {
+            let event = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+            meter.feed(event.as_bytes()).unwrap();
+            assert_eq!(meter.at_least(), least);
         }
     }
 

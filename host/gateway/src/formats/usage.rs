@@ -63,8 +63,9 @@ impl PartialUsage {
         self.note_tier(usage.read::<Word<'_>>("service_tier").as_ref());
     }
 
+    /// One that stands beside other counts says nothing about these.
     fn take_total(&mut self, usage: &Members<'_>) {
-        self.total = usage.raw("total_tokens").and_then(|told| told.parse().ok()).or(self.total);
+        self.total = usage.raw("total_tokens").and_then(|told| told.parse().ok());
     }
 
     /// What the provider says it was served at; OpenAI says it beside the usage, Anthropic in it.
@@ -188,6 +189,16 @@ mod tests {
             let told = json!({"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": no_total});
             assert_eq!(usage(Endpoint::ChatCompletions, &told).map(|usage| usage.output), Some(198), "{told}");
         }
+    }
+
+    #[test]
+    fn a_total_counts_for_what_it_stands_beside() {
+        let mut partial = PartialUsage::default();
+        let first = r#"{"prompt_tokens":5000,"completion_tokens":1,"total_tokens":5001}"#;
+        for told in [first, r#"{"prompt_tokens":1000,"completion_tokens":60}"#] {
+            partial.update(Endpoint::ChatCompletions, &Members::of(told.as_bytes()).unwrap());
+        }
+        assert_eq!(partial.whole(Endpoint::ChatCompletions).map(|usage| usage.output), Some(60));
     }
 
     #[test]

@@ -28,6 +28,25 @@ fn account_of(budget: &Budget, names: &[(Dimension, &str)]) -> Option<(AccountId
     Some((id.finish(), label.into()))
 }
 
+/// Whether a budget still has an account that storage knows by this name: what it covers may have changed since.
+pub(crate) fn has_account(budget: &Budget, id: AccountId, label: &str) -> bool {
+    let Some(mut rest) = label.strip_prefix(&*budget.name) else { return false };
+    let mut named = budget.selector.iter().filter(|(_, pattern)| matches!(pattern, Pattern::Each(_))).peekable();
+    let mut found = AccountHasher::default();
+    found.part(&budget.name);
+    while let Some((dimension, pattern)) = named.next() {
+        let Some(names) = rest.strip_prefix(&format!(" {dimension}=")) else { return false };
+        let next = named.peek().and_then(|(next, _)| names.find(&format!(" {next}=")));
+        let (name, behind) = names.split_at(next.unwrap_or(names.len()));
+        if !pattern.covers(name) {
+            return false;
+        }
+        found.part(name);
+        rest = behind;
+    }
+    rest.is_empty() && found.finish() == id
+}
+
 /// A stable name for an account: the first half of the SHA-256 of its budget and the names that make it one,
 /// so that nobody can choose names that fall together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -51,6 +51,7 @@ use tollgate_core::Nanodollars;
 
 use account::Account;
 pub use account::{AccountState, Balance, Change, Grant, HYSTERESIS_PERMILLE, Standing};
+pub(crate) use budget::has_account;
 pub use budget::{AccountId, BudgetError, Budgets, MAX_ACCOUNTS, Path, PathAccount};
 pub use entry::{Effects, Entry, EntryKind, Event, Opened, ReservationId, Windows};
 pub use errors::{AdmitError, LimitError, Refusal, ReserveError, ResolveError};

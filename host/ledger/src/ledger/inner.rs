@@ -6,7 +6,7 @@ use std::hash::BuildHasherDefault;
 use tollgate_core::Nanodollars;
 
 use super::OpenError;
-use crate::book::{AccountId, Book, Budget, Effects, Event, Fold, Held, Path, PathAccount, Windows};
+use crate::book::{AccountId, Book, Budget, Effects, Event, Fold, Held, Path, PathAccount, Windows, has_account};
 use crate::calls::Call;
 use crate::store::{Archive, Journal, Revoked, StoreError, StoredCharge};
 
@@ -90,7 +90,9 @@ pub(super) fn restore(
         book.admit_reservation(open.id, held).map_err(|_| StoreError::Damaged { what: "an open reservation" })?;
     }
     let late = archive.charged_lately(LATE_ENTRIES)?;
-    let still = late.iter().filter(|account| book.budgets().named(&account.budget).is_some());
+    let still = late.iter().filter(|account| {
+        book.budgets().named(&account.budget).is_some_and(|budget| has_account(budget, account.id, &account.label))
+    });
     let late: Vec<PathAccount> =
         still.map(|account| PathAccount::restored(account.id, &account.budget, &account.label)).collect();
     for account in late.into_iter().take(resident.saturating_sub(book.resident())) {

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use tollgate_core::{
-    Configuration, CounterBy, CounterEvent, CounterRule, Dispatch, Failure, Nanodollars, Reference, Report, ScopeKind,
-    Status, Symbol, Symbols,
+    Configuration, CounterBy, CounterEvent, CounterRule, Dispatch, Failure, Nanodollars, Pattern, Reference, Report,
+    ScopeKind, Status, Symbol, Symbols,
 };
 
 use super::*;
@@ -430,7 +430,15 @@ fn after_a_restart_the_accounts_that_are_spent_from_are_there_and_no_more_than_f
     }
     drop(ledger);
     assert_eq!(open(folder.path()).resident_accounts(), 10);
-    // A budget that the configuration no longer has has no accounts.
-    let without = Budgets::new(vec![Budget::each(ScopeKind::User, DOLLAR)]).unwrap();
-    assert!(fullest(&Ledger::open(folder.path(), without, Options::default(), 0).unwrap()).is_empty());
+    // What the configuration no longer covers is no account of it.
+    let with = |selector: &[(Dimension, &str)]| {
+        let selector =
+            selector.iter().map(|(dimension, pattern)| (*dimension, Pattern::Each((*pattern).into()))).collect();
+        let team = Budget { selector, ..Budget::each(ScopeKind::Team, DOLLAR) };
+        let options = Options::default();
+        fullest(&Ledger::open(folder.path(), Budgets::new(vec![team]).unwrap(), options, 0).unwrap())
+    };
+    assert_eq!(with(&[(TEAM, "*")]), ["team team=blue", "team team=red"]);
+    assert_eq!(with(&[(TEAM, "r*")]), ["team team=red"]);
+    assert_eq!(with(&[(TEAM, "*"), (USER, "*")]), [""; 0]);
 }
