@@ -11,6 +11,7 @@ const OPENAI: &str = "/v1/chat/completions";
 const STREAM: &str = r#"{"model":"gpt-5-mini","max_tokens":40,"stream":true,"messages":[]}"#;
 const RED: [(&str, &str); 2] = [("x-tollgate-scope", "team=red"), ("x-simulate", "stall-after=2")];
 const SWITCHES: &str = "/admin/v1/switches";
+const LIFT: &str = "/admin/v1/switches/lift";
 
 fn kill(covers: &str, mode: &str) -> Value {
     json!({ "covers": covers, "mode": mode, "reason": "wrong-branch", "author": "ada" })
@@ -37,7 +38,7 @@ async fn a_cut_ends_open_streams_with_an_error_event_and_nothing_new_starts() {
     assert_eq!((refused.status.as_u16(), refused.header("x-should-retry")), (503, Some("false")), "{}", refused.text);
     assert_eq!(site.provider.received().len(), 2);
     assert_eq!(site.post(ANTHROPIC, &[("x-tollgate-scope", "team=blue")], STREAM).await.status, 200);
-    assert_eq!(site.admin(Method::POST, "/admin/v1/switches/lift", &json!({ "covers": "team=red" })).await.status, 200);
+    assert_eq!(site.admin(Method::POST, LIFT, &json!({ "covers": "team=red" })).await.status, 200);
     assert_eq!(site.post(ANTHROPIC, &RED[..1], STREAM).await.status, 200);
     let (entries, _, _) = site.end().await;
     assert_eq!((entries.count("estimate"), entries.count("post")), (2, 2));
@@ -54,6 +55,8 @@ async fn a_cut_reaches_every_stream_once_and_closes_what_is_behind_it() {
         open.push(response);
     }
     assert_eq!(site.admin(Method::POST, SWITCHES, &kill("team=red", "cut")).await.status, 200);
+    // It has cut what it covers when it is answered, however soon it is lifted.
+    assert_eq!(site.admin(Method::POST, LIFT, &json!({ "covers": "team=red" })).await.status, 200);
     for response in open {
         let text = whole(response).await.text;
         assert_eq!(text.matches("switched off").count(), 1, "{text}");
@@ -128,6 +131,6 @@ async fn a_switch_on_nothing_is_refused() {
         assert_eq!(answer.status, 400);
         assert!(answer.text.contains(says), "{}", answer.text);
     }
-    let nothing = site.admin(Method::POST, "/admin/v1/switches/lift", &json!({ "covers": "team=red" })).await;
+    let nothing = site.admin(Method::POST, LIFT, &json!({ "covers": "team=red" })).await;
     assert_eq!(nothing.status, 404);
 }

@@ -1,7 +1,8 @@
 //! How fast a cut reaches open streams: from the operator's command to the error event of each, while other clients go on
 //! asking; and that nothing comes after it, that the provider's connections are closed, and that nothing new goes out.
 //!
-//! `--streams 500 --rounds 5 --pace 50` (milliseconds between two events of a stream).
+//! `--streams 500 --rounds 5 --pace 50` (milliseconds between two events of a stream), `--closing` (clients close when they are told,
+//! which takes these processors as long as to be told does, while they are the gateway's as well).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -32,9 +33,8 @@ struct Stream {
     told: Option<Instant>,
     /// Bytes after the event, beyond those that end the body.
     after: u64,
-    /// Kept until all are told. To close it takes these processors as long as to be told does, and they are the gateway's as well;
-    /// whoever is cut elsewhere closes on its own.
-    _connection: Connection,
+    /// Kept until all are told, or not.
+    _connection: Option<Connection>,
 }
 
 #[derive(Default)]
@@ -50,6 +50,7 @@ struct Found {
 
 pub(crate) async fn run(arguments: &Arguments) -> Verdict {
     let (streams, rounds) = (arguments.number("--streams", 500), arguments.number("--rounds", 5));
+    let clients = (streams, arguments.has("--closing"));
     let upstream = Upstream::start(Duration::from_millis(arguments.number("--pace", 50).max(1))).await;
     let folder = Folder::new();
     std::fs::write(folder.path("tollgate.toml"), configuration(&MODELS, 1, upstream.address)).unwrap();
@@ -57,7 +58,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Verdict {
     let mut operator = gateway.operator().await;
     let mut found = Found::default();
     for number in 1..=rounds {
-        round(&gateway, &mut operator, &upstream, streams, &mut found).await;
+        round(&gateway, &mut operator, &upstream, clients, &mut found).await;
         eprint!("\r{number} of {rounds} rounds");
     }
     eprintln!();
@@ -65,6 +66,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Verdict {
     let mut verdict = Verdict::new("kill");
     verdict.figure("streams", streams);
     verdict.figure("rounds", rounds);
+    verdict.figure("clients close when they are told", clients.1);
     verdict.figure("went_before", found.went_before);
     verdict.some("streams cut", found.told_ms.len() as u64);
     verdict.at_most("median from the command to the error event, ms", quantile(&mut found.told_ms, 0.5), MEDIAN_MS);
@@ -80,12 +82,18 @@ pub(crate) async fn run(arguments: &Arguments) -> Verdict {
     verdict
 }
 
-async fn round(gateway: &Gateway, operator: &mut Operator, upstream: &Upstream, streams: u64, found: &mut Found) {
+async fn round(
+    gateway: &Gateway,
+    operator: &mut Operator,
+    upstream: &Upstream,
+    (streams, closing): (u64, bool),
+    found: &mut Found,
+) {
     let opening = Arc::new(Semaphore::new(64));
     let ready = Arc::new(AtomicU64::new(0));
     let mut open = JoinSet::new();
     for number in 0..streams {
-        open.spawn(stream(gateway.address, number, Arc::clone(&opening), Arc::clone(&ready)));
+        open.spawn(stream(gateway.address, (number, closing), Arc::clone(&opening), Arc::clone(&ready)));
     }
     let (begun, ending) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let mut asking = JoinSet::new();
@@ -126,7 +134,12 @@ async fn round(gateway: &Gateway, operator: &mut Operator, upstream: &Upstream, 
     found.went_before += arrived.iter().filter(|begun| **begun <= last_before).count() as u64;
 }
 
-async fn stream(address: std::net::SocketAddr, number: u64, opening: Arc<Semaphore>, ready: Arc<AtomicU64>) -> Stream {
+async fn stream(
+    address: std::net::SocketAddr,
+    (number, closing): (u64, bool),
+    opening: Arc<Semaphore>,
+    ready: Arc<AtomicU64>,
+) -> Stream {
     let place = opening.acquire_owned().await.unwrap();
     let mut connection = Connection::open(address).await.unwrap();
     let (name, run) = (number.to_string(), format!("stream-{number}"));
@@ -143,12 +156,12 @@ async fn stream(address: std::net::SocketAddr, number: u64, opening: Arc<Semapho
         held.extend_from_slice(&bytes);
         if let Some(event) = find(&held, b"switched-off") {
             let after = rest(&mut connection, held.split_off(event)).await;
-            return Stream { number, told: Some(now), after, _connection: connection };
+            return Stream { number, told: Some(now), after, _connection: Some(connection).filter(|_| !closing) };
         }
         // An event may come in two parts.
         held.drain(..held.len().saturating_sub(16));
     }
-    Stream { number, told: None, after: 0, _connection: connection }
+    Stream { number, told: None, after: 0, _connection: None }
 }
 
 /// How many bytes come after an event but those that end its chunk and the body.
