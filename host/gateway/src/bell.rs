@@ -76,10 +76,13 @@ impl Bell {
     /// Waits until all that the workers carry has heard what was rung so far: what they found then is not undone by what comes next.
     pub(crate) async fn heard(&self) {
         let rings = self.rings.load(Ordering::Acquire);
-        for Turns { heard, .. } in &self.workers {
-            let mut hearing = heard.subscribe();
-            let _ = timeout(PATIENCE, hearing.wait_for(|heard| *heard >= rings)).await;
-        }
+        let all = async {
+            for Turns { heard, .. } in &self.workers {
+                let mut hearing = heard.subscribe();
+                let _ = hearing.wait_for(|heard| *heard >= rings).await;
+            }
+        };
+        let _ = timeout(PATIENCE, all).await;
     }
 
     /// Passes it on to what the worker carries that this runs on, for as long as the bell is there.

@@ -19,7 +19,7 @@ use super::usage::PartialUsage;
 /// A token of output is at most so many bytes on average; English text has about four, code fewer.
 const BYTES_PER_OUTPUT_TOKEN: u64 = 3;
 
-/// And no more than so many, whatever the text: what is longer is a run of blanks, or some rare word.
+/// And at most so many in any text, but for runs of blanks.
 const MOST_BYTES_PER_OUTPUT_TOKEN: u64 = 16;
 
 /// Whether the client sees the chunk with the usage.
